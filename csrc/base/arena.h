@@ -1,0 +1,88 @@
+/* base/arena.h -- one block of memory that holds all state, laid out for several processes.
+ *
+ * Idea     a header (magic, layout version, build, capacities, section table, checksum) and
+ *          then sections at fixed, page-aligned offsets. Offsets only, no pointers, so the
+ *          block may be anonymous memory, a file or /dev/shm and lie at any address. The
+ *          caller maps it (polyarb/core/arena.py); this unit only lays out and judges.
+ *          MAP in arena.c is the whole layout: a new section is one row there.
+ * Threads  pa_arena_init, pa_arena_own: owner only, before others attach. The rest: any
+ *          thread, any process.
+ * Memory   the header's checksummed part never changes after init. Owner words are atomics:
+ *          pa_arena_own stores pid and start, then publishes with a release increment of
+ *          the epoch; pa_arena_read_info acquires the epoch first.
+ * Heap     none: nothing in csrc allocates.
+ */
+#ifndef PA_BASE_ARENA_H
+#define PA_BASE_ARENA_H
+
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* cffi:begin */
+#define PA_LAYOUT_VERSION 1
+#define PA_ARENA_ALIGN 4096  /* of the block and of every section */
+#define PA_BUILD_MAX 64      /* bytes of the build text, terminator included */
+#define PA_HISTOGRAMS_MAX 256
+
+typedef enum pa_section {
+    PA_SECTION_ACCOUNT = 0, /* account/account.h: one pa_account           */
+    PA_SECTION_TRACE,       /* trace/histogram.h: histogram_count of them  */
+    PA_SECTION_COUNT
+} pa_section;
+
+/* What the arena is laid out for. Every count has its range beside it. */
+typedef struct pa_arena_config {
+    uint32_t histogram_count; /* 1..PA_HISTOGRAMS_MAX */
+    uint32_t reserved;        /* zero                 */
+} pa_arena_config;
+
+/* A copy of the header, for messages and monitors. */
+typedef struct pa_arena_info {
+    uint64_t bytes;            /* of the whole block                                       */
+    uint64_t created_unix_ns;  /* wall clock at init                                       */
+    uint64_t owner_pid;        /* 0: never owned                                           */
+    uint64_t owner_start;      /* the owner's start time, as the caller of own measures it */
+    uint64_t owner_epoch;      /* how often it has been owned                              */
+    uint32_t layout_version;
+    uint32_t section_count;
+    pa_arena_config config;
+    char build[PA_BUILD_MAX];  /* the build that laid it out, terminated                   */
+} pa_arena_info;
+
+typedef struct pa_arena pa_arena;
+
+/* How many bytes an arena of this configuration takes, into *bytes.
+ * PA_E_RANGE: a count is outside its range. */
+pa_status pa_arena_bytes(const pa_arena_config *config, uint64_t *bytes);
+
+/* Lay out an arena in `memory`, PA_ARENA_ALIGN-aligned, zero-filled, `bytes` long. The magic
+ * is written last, so that a block whose init was interrupted stays foreign. `build` is cut
+ * at PA_BUILD_MAX - 1 bytes. Owner only, before anyone attaches.
+ * PA_E_RANGE: a count, or the alignment. PA_E_CAPACITY: fewer bytes than pa_arena_bytes says. */
+pa_status pa_arena_init(void *memory, uint64_t bytes, const pa_arena_config *config,
+                        const char *build, uint64_t created_unix_ns);
+
+/* Judge a mapped block before anything else touches it.
+ * PA_E_TRUNCATED: shorter than a header, or than the header says. PA_E_FOREIGN: no arena.
+ * PA_E_VERSION: another layout version. PA_E_CORRUPT: checksum or section table wrong. */
+pa_status pa_arena_check(const void *memory, uint64_t bytes);
+
+/* Copy the header's facts. `arena` has passed pa_arena_check, or at least its magic and
+ * length have (so that a message can tell which version it is of). */
+void pa_arena_read_info(const pa_arena *arena, pa_arena_info *out);
+
+/* Write the owner's words and start a new epoch; returns it (1 for the first owner). That no
+ * other owner lives is the caller's to ensure (core/arena.py holds a file lock). */
+uint64_t pa_arena_own(pa_arena *arena, uint64_t pid, uint64_t start);
+
+/* The start of a section, valid while the block is mapped; NULL if `section` is none. */
+void *pa_arena_at(pa_arena *arena, int section);
+const void *pa_arena_view(const pa_arena *arena, int section);
+/* cffi:end */
+
+/* Sizes the layout reserves; the units assert that they fit (account.h, histogram.h). */
+#define PA_ACCOUNT_BYTES 4096
+#define PA_HISTOGRAM_BYTES 20480
+
+#endif

@@ -1,0 +1,30 @@
+"""Fixtures every kind of test may use."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import native
+import pytest
+
+VECTORS = Path(__file__).parent / "vectors"
+
+
+def vectors(name: str) -> list[dict[str, Any]]:
+    """Return the cases of ``tests/vectors/<name>.json``."""
+    cases: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text())["cases"]
+    assert cases
+    return cases
+
+
+@pytest.fixture(scope="session")
+def c_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Compile and run a C program of this folder: ``c_program("unit/csrc/test_fixed.c", "address")``."""
+    out = tmp_path_factory.getbasetemp() / "native"
+
+    def run(source: str, flavour: str, *arguments: str, timeout: float = 300) -> str:
+        binary = native.program(Path(__file__).parent / source, flavour, out)
+        return native.run(binary, *arguments, timeout=timeout)
+
+    return run

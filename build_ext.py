@@ -11,14 +11,20 @@ import re
 from pathlib import Path
 
 from cffi import FFI
+from setuptools import Extension
+from setuptools.command.build_ext import build_ext
 
+MODULE = "polyarb._core"
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "csrc"
 REGION = re.compile(r"/\* cffi:begin \*/(.*?)/\* cffi:end \*/", re.DOTALL)
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
 # Portable on purpose: no -march=native. Kernels name their own target and are chosen at run time.
-CFLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-fno-strict-aliasing"]
+CFLAGS = [
+    *("-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-fno-strict-aliasing"),
+    *("-Wall", "-Wextra", "-Wshadow", "-Wconversion"),
+]
 
 
 def public_headers() -> list[Path]:
@@ -39,17 +45,38 @@ def sources() -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in CSRC.rglob("*.c"))
 
 
-# Run by setuptools in the project's root, where the relative paths of an sdist hold.
-ffibuilder = FFI()
-ffibuilder.cdef(cdef())
-ffibuilder.set_source(
-    "polyarb._core",
-    '#include "polyarb.h"',
-    sources=sources(),
-    include_dirs=["csrc"],
-    extra_compile_args=CFLAGS + os.environ.get("POLYARB_CFLAGS", "").split(),
-    extra_link_args=os.environ.get("POLYARB_LDFLAGS", "").split(),
-)
+def builder() -> FFI:
+    """Return the cffi builder; it must run in the project's root, as setuptools does."""
+    ffi = FFI()
+    ffi.cdef(cdef())
+    ffi.set_source(MODULE, '#include "polyarb.h"', sources=sources(), **options())
+    return ffi
+
+
+def options() -> dict[str, list[str]]:
+    """Return compiler options; POLYARB_CFLAGS and POLYARB_LDFLAGS add to them (sanitizers)."""
+    return {
+        "include_dirs": ["csrc"],
+        "extra_compile_args": CFLAGS + os.environ.get("POLYARB_CFLAGS", "").split(),
+        "extra_link_args": os.environ.get("POLYARB_LDFLAGS", "").split(),
+    }
+
+
+class BuildCore(build_ext):
+    """The ``build_ext`` command of pyproject.toml: generate the binding, compile the core."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Fill in what pyproject.toml cannot say, then compile."""
+        generated = Path(self.build_temp) / "_core.c"
+        generated.parent.mkdir(parents=True, exist_ok=True)
+        builder().emit_c_code(str(generated))
+        ext.sources = [str(generated), *sources()]
+        ext.depends = [str(path.relative_to(ROOT)) for path in CSRC.rglob("*.h")]
+        for name, value in options().items():
+            setattr(ext, name, value)
+        super().build_extension(ext)
+
 
 if __name__ == "__main__":
-    ffibuilder.compile(verbose=True)
+    os.chdir(ROOT)
+    builder().compile(verbose=True)

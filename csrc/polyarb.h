@@ -6,6 +6,7 @@
 #define POLYARB_H
 
 #include "base/status.h"
+#include "base/limits.h"
 #include "base/fixed.h"
 #include "base/cpu.h"
 #include "base/arena.h"

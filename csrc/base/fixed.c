@@ -71,9 +71,17 @@ uint32_t pa_decimal_digits(uint64_t value) {
 }
 
 uint32_t pa_decimal_u64(uint64_t value, char *out) {
+    static const char PAIRS[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
+        "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
+        "9293949596979899";
     const uint32_t digits = pa_decimal_digits(value);
-    for (uint32_t i = digits; i-- > 0; value /= 10) {
-        out[i] = (char)('0' + value % 10);
+    uint32_t i = digits;
+    for (; i >= 2; i -= 2, value /= 100) {
+        memcpy(out + i - 2, PAIRS + 2 * (value % 100), 2);
+    }
+    if (i == 1) {
+        out[0] = (char)('0' + value);
     }
     return digits;
 }

@@ -152,6 +152,11 @@ def select_kernel(force: str | None) -> str:
     return kernel()
 
 
+def sha256_accelerated() -> bool:
+    """Tell whether SHA-256 runs on the CPU's SHA instructions."""
+    return bool(lib.pa_sha256_accelerated())
+
+
 def _text(pointer: Any) -> str:
     return ffi.string(pointer).decode("ascii")  # type: ignore[no-any-return]
 

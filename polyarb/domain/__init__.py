@@ -1,0 +1,1 @@
+"""Frozen values: money and orders. No I/O, nothing that changes."""

@@ -1,0 +1,1 @@
+"""What the venue wants to see: orders, amounts, signatures, authentication, wallets."""

@@ -5,11 +5,11 @@
  *          block may be anonymous memory, a file or /dev/shm and lie at any address. The
  *          caller maps it (polyarb/core/arena.py); this unit only lays out and judges.
  *          MAP in arena.c is the whole layout: a new section is one row there.
- * Threads  pa_arena_init, pa_arena_own: owner only, before others attach. The rest: any
- *          thread, any process.
- * Memory   the header's checksummed part never changes after init. Owner words are atomics:
- *          pa_arena_own stores pid and start, then publishes with a release increment of
- *          the epoch; pa_arena_read_info acquires the epoch first.
+ * Threads  pa_arena_init, _own, _disown: owner only. The rest: any thread, any process.
+ * Memory   the checksummed part never changes after init, which stores the magic last with
+ *          release; pa_arena_check acquires it. Owner words are atomics on a cache line of
+ *          their own: pa_arena_own stores pid and start, then publishes them with a release
+ *          increment of the epoch; pa_arena_read_info acquires the epoch first.
  * Heap     none: nothing in csrc allocates.
  */
 #ifndef PA_BASE_ARENA_H
@@ -41,7 +41,7 @@ typedef struct pa_arena_config {
 typedef struct pa_arena_info {
     uint64_t bytes;            /* of the whole block                                       */
     uint64_t created_unix_ns;  /* wall clock at init                                       */
-    uint64_t owner_pid;        /* 0: never owned                                           */
+    uint64_t owner_pid;        /* 0: nobody; not running: it ended without disowning it   */
     uint64_t owner_start;      /* the owner's start time, as the caller of own measures it */
     uint64_t owner_epoch;      /* how often it has been owned                              */
     uint32_t layout_version;
@@ -59,22 +59,34 @@ pa_status pa_arena_bytes(const pa_arena_config *config, uint64_t *bytes);
 /* Lay out an arena in `memory`, PA_ARENA_ALIGN-aligned, zero-filled, `bytes` long. The magic
  * is written last, so that a block whose init was interrupted stays foreign. `build` is cut
  * at PA_BUILD_MAX - 1 bytes. Owner only, before anyone attaches.
- * PA_E_RANGE: a count, or the alignment. PA_E_CAPACITY: fewer bytes than pa_arena_bytes says. */
+ * PA_E_RANGE: a count, or the alignment. PA_E_CAPACITY: fewer bytes than pa_arena_bytes says.
+ * The block is untouched then. */
 pa_status pa_arena_init(void *memory, uint64_t bytes, const pa_arena_config *config,
                         const char *build, uint64_t created_unix_ns);
 
-/* Judge a mapped block before anything else touches it.
- * PA_E_TRUNCATED: shorter than a header, or than the header says. PA_E_FOREIGN: no arena.
- * PA_E_VERSION: another layout version. PA_E_CORRUPT: checksum or section table wrong. */
+/* Judge a block before anything else touches it. Reads the header only, never past `bytes`;
+ * any bytes at any alignment will do. In this order:
+ * PA_E_FOREIGN: does not start as an arena. PA_E_TRUNCATED: ends before the version can be told.
+ * PA_E_VERSION: another layout version; nothing after it is judged, since it may lie elsewhere.
+ * PA_E_TRUNCATED: ends within the header. PA_E_CORRUPT: checksum, or the header contradicts
+ * itself. PA_E_TRUNCATED: shorter than the (now trusted) header says; longer is fine. */
 pa_status pa_arena_check(const void *memory, uint64_t bytes);
 
-/* Copy the header's facts. `arena` has passed pa_arena_check, or at least its magic and
- * length have (so that a message can tell which version it is of). */
+/* What a block says of itself even if it does not pass, for the message: the layout version
+ * and the length its header states. Both 0 if it is foreign or ends before they are told. */
+void pa_arena_read_claim(const void *memory, uint64_t bytes, uint32_t *layout_version,
+                         uint64_t *stated_bytes);
+
+/* Copy the facts of an arena that passed pa_arena_check. While it changes hands the owner's
+ * words may be those of two owners; the owner of epoch n is never older than n. */
 void pa_arena_read_info(const pa_arena *arena, pa_arena_info *out);
 
 /* Write the owner's words and start a new epoch; returns it (1 for the first owner). That no
  * other owner lives is the caller's to ensure (core/arena.py holds a file lock). */
 uint64_t pa_arena_own(pa_arena *arena, uint64_t pid, uint64_t start);
+
+/* Say that nobody owns it any more: pid 0, the rest stays for the post-mortem. */
+void pa_arena_disown(pa_arena *arena);
 
 /* The start of a section, valid while the block is mapped; NULL if `section` is none. */
 void *pa_arena_at(pa_arena *arena, int section);

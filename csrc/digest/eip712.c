@@ -14,9 +14,6 @@ static const uint8_t TYPE_V2[32] = {
 static const uint8_t TYPE_TYPED_DATA_SIGN[32] = {
     0x6b, 0xa0, 0x28, 0x56, 0x5c, 0xb3, 0x24, 0xc2, 0xaa, 0x02, 0xbb, 0x71, 0x4b, 0x98, 0x16, 0xd0,
     0xbd, 0xdd, 0x55, 0x7a, 0x2f, 0x33, 0xbb, 0x36, 0xcf, 0x13, 0x27, 0x2a, 0x42, 0x56, 0xbd, 0x42};
-static const uint8_t TYPE_CLOB_AUTH[32] = {
-    0x52, 0x57, 0x8c, 0x5c, 0x72, 0x5a, 0x28, 0xa8, 0x4f, 0xed, 0xc8, 0xc2, 0x2a, 0xa4, 0x79, 0x47,
-    0x82, 0x29, 0x42, 0xf3, 0x5b, 0x4d, 0xc3, 0x50, 0xdb, 0x02, 0x8e, 0x45, 0x32, 0x0e, 0x03, 0x5c};
 static const uint8_t HASH_DEPOSIT_WALLET[32] = {
     0xd6, 0x82, 0xb5, 0x29, 0xa1, 0x7c, 0xda, 0x19, 0xaa, 0x27, 0x5f, 0x3a, 0x05, 0x06, 0x08, 0xf9,
     0xe9, 0x40, 0x1f, 0xad, 0xd1, 0xb0, 0xd2, 0x33, 0xd8, 0x15, 0x19, 0x97, 0x22, 0x95, 0x82, 0x8b};
@@ -49,34 +46,6 @@ pa_status pa_domain_separator(uint32_t version, uint64_t chain_id, const uint8_t
     memcpy(words[4] + 12, contract, 20);
     pa_keccak256(words[0], sizeof words, out);
     return PA_OK;
-}
-
-/* keccak256(0x1901 || separator || struct hash), EIP-712 section "Specification". */
-static void typed_digest(const uint8_t *separator, const uint8_t *struct_hash, uint8_t *out) {
-    uint8_t text[66] = {0x19, 0x01};
-    memcpy(text + 2, separator, 32);
-    memcpy(text + 34, struct_hash, 32);
-    pa_keccak256(text, sizeof text, out);
-}
-
-void pa_clob_auth_digest(const uint8_t *address, const uint8_t *timestamp, size_t timestamp_bytes,
-                         const uint8_t *nonce, uint64_t chain_id, uint8_t *out) {
-    uint8_t domain[4][32] = {{0}};
-    uint8_t words[5][32] = {{0}};
-    uint8_t separator[32], struct_hash[32];
-    hash_text("EIP712Domain(string name,string version,uint256 chainId)", domain[0]);
-    hash_text("ClobAuthDomain", domain[1]);
-    hash_text("1", domain[2]);
-    pa_word_u64(domain[3], chain_id);
-    pa_keccak256(domain[0], sizeof domain, separator);
-
-    memcpy(words[0], TYPE_CLOB_AUTH, 32);
-    memcpy(words[1] + 12, address, 20);
-    pa_keccak256(timestamp, timestamp_bytes, words[2]);
-    memcpy(words[3], nonce, 32);
-    hash_text("This message attests that I control the given wallet", words[4]);
-    pa_keccak256(words[0], sizeof words, struct_hash);
-    typed_digest(separator, struct_hash, out);
 }
 
 static int is_v1(const pa_order *order) {

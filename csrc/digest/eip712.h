@@ -100,11 +100,6 @@ typedef struct pa_signed {
 pa_status pa_domain_separator(uint32_t version, uint64_t chain_id, const uint8_t *contract,
                               uint8_t *out);
 
-/* Digest of ClobAuth (protocol.md section 4) into out[32]. `timestamp` is decimal text,
- * `nonce` a big-endian word. */
-void pa_clob_auth_digest(const uint8_t *address, const uint8_t *timestamp, size_t timestamp_bytes,
-                         const uint8_t *nonce, uint64_t chain_id, uint8_t *out);
-
 /* Clear `order` and set what follows from `domain`: the type hash. PA_E_RANGE: no such domain. */
 pa_status pa_order_init(pa_order *order, int domain);
 

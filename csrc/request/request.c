@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/fixed.h"
+
 struct pa_request {
     pa_domains domains;
     pa_hmac hmac;
@@ -68,9 +70,8 @@ static void fill(pa_order *order, pa_terms *terms, const pa_token *token, const 
     terms->post_only = leg->post_only;
 }
 
-pa_status pa_request_build(pa_request *request, pa_account *account, const pa_leg *legs,
-                           size_t count, uint64_t now_ms, char *body, size_t capacity,
-                           pa_built *out) {
+pa_status pa_request_build(pa_request *request, pa_stamp *stamp, const pa_leg *legs, size_t count,
+                           uint64_t now_ms, char *body, size_t capacity, pa_built *out) {
     if (count < 1 || count > PA_BATCH_MAX) {
         return PA_E_RANGE;
     }
@@ -83,11 +84,11 @@ pa_status pa_request_build(pa_request *request, pa_account *account, const pa_le
         }
     }
     uint64_t first = 0;
-    pa_status status = pa_stamp_issue_inline(&account->stamp, (uint32_t)count, now_ms, &first);
+    pa_status status = pa_stamp_issue_inline(stamp, (uint32_t)count, now_ms, &first);
     if (status != PA_OK) {
         return status;
     }
-    const uint32_t tag = pa_stamp_tag(&account->stamp);
+    const uint32_t tag = pa_stamp_tag(stamp);
     for (size_t i = 0; i < count; ++i) {
         fill(request->orders + i, request->terms + i, request->tokens + legs[i].token, legs + i,
              first + i, pa_stamp_salt_inline(first + i, tag));

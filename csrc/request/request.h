@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "account/account.h"
+#include "account/nonce.h"
 #include "base/status.h"
 #include "digest/eip712.h"
 #include "digest/sha256.h"
@@ -70,12 +70,12 @@ pa_status pa_request_init(pa_request *request, const pa_domains *domains, const 
                           size_t owner_bytes);
 
 /* Build the request for 1..PA_BATCH_MAX legs at wall clock `now_ms`: the body into
- * [body, body+capacity), the rest into *out. Stamps are taken from `account`.
+ * [body, body+capacity), the rest into *out. Timestamps and salts are taken from `stamp`.
  * PA_E_RANGE: a count, token, side, order type, flag or time; nothing was taken.
- * PA_E_CAPACITY, PA_E_KEY: stamps were taken, which only leaves a gap. */
-pa_status pa_request_build(pa_request *request, pa_account *account, const pa_leg *legs,
-                           size_t count, uint64_t now_ms, char *body, size_t capacity,
-                           pa_built *out);
+ * PA_E_CAPACITY, PA_E_KEY (also after a wipe): stamps may have been taken, which only leaves a
+ * gap. */
+pa_status pa_request_build(pa_request *request, pa_stamp *stamp, const pa_leg *legs, size_t count,
+                           uint64_t now_ms, char *body, size_t capacity, pa_built *out);
 
 /* Digest (order id), 32 bytes, of leg `index` of the last build; valid until the next. */
 const uint8_t *pa_request_digest(const pa_request *request, size_t index);

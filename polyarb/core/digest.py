@@ -11,7 +11,7 @@ from polyarb.domain.order import Generation, Order
 BATCH_MAX: Final[int] = lib.PA_BATCH_MAX
 ORDER_BYTES: Final[int] = ffi.sizeof("pa_order")
 
-_DOMAIN: Final = {
+DOMAIN: Final = {
     (Generation.V1, False): lib.PA_DOMAIN_V1,
     (Generation.V1, True): lib.PA_DOMAIN_V1_NEG_RISK,
     (Generation.V2, False): lib.PA_DOMAIN_V2,
@@ -57,26 +57,6 @@ def is_position_id(token_id: int) -> bool:
     return bool(lib.pa_is_position_id(token_id.to_bytes(32, "big")))
 
 
-def clob_auth_digest(address: bytes, timestamp: str, nonce: int, chain_id: int) -> bytes:
-    """
-    Return the 32-byte digest of ClobAuth (protocol.md section 4).
-
-    Args:
-        address: The signing EOA, 20 bytes.
-        timestamp: Unix seconds as decimal text.
-        nonce: Unsigned 256-bit.
-        chain_id: 1..2**63 - 1.
-    """
-    if len(address) != 20:
-        raise errors.RangeError(f"address has {len(address)} bytes, not 20")
-    integer("nonce", nonce, 0, 2**256 - 1)
-    integer("chain_id", chain_id, 1, INT64_MAX)
-    text = timestamp.encode("ascii")
-    out = ffi.new("uint8_t[32]")
-    lib.pa_clob_auth_digest(address, text, len(text), nonce.to_bytes(32, "big"), chain_id, out)
-    return bytes(out)
-
-
 class HmacKey:
     """
     An HMAC-SHA256 key, its two padded blocks compressed once.
@@ -84,13 +64,13 @@ class HmacKey:
     The repr shows nothing of it, and its memory is overwritten when it goes.
     """
 
-    __slots__ = ("_key", "_parts")
+    __slots__ = ("_parts", "cdata")
 
     def __init__(self, key: bytes) -> None:
         source = readable("key", key)
-        self._key = ffi.gc(ffi.new("pa_hmac *"), _wipe_hmac)
+        self.cdata = ffi.gc(ffi.new("pa_hmac *"), _wipe_hmac)
         self._parts = ffi.new("pa_bytes[]", lib.PA_HMAC_PARTS_MAX)
-        lib.pa_hmac_init(self._key, source, len(source))
+        lib.pa_hmac_init(self.cdata, source, len(source))
 
     def sign(self, *parts: bytes) -> str:
         """
@@ -106,7 +86,7 @@ class HmacKey:
         for slot, source in zip(self._parts, sources, strict=False):
             slot.at, slot.bytes = source, len(source)
         out = ffi.new("char[]", lib.PA_BASE64_DIGEST_BYTES)
-        lib.pa_hmac_sign_base64(self._key, self._parts, len(sources), out)
+        lib.pa_hmac_sign_base64(self.cdata, self._parts, len(sources), out)
         return ffi.unpack(out, lib.PA_BASE64_DIGEST_BYTES).decode("ascii")  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -141,7 +121,7 @@ class Domains:
 
     def separator(self, generation: Generation, neg_risk: bool) -> bytes:
         """Return the 32-byte separator an order of this kind is signed under."""
-        return bytes(self.cdata.separator[_DOMAIN[generation, neg_risk]])
+        return bytes(self.cdata.separator[DOMAIN[generation, neg_risk]])
 
 
 class OrderBatch:
@@ -235,7 +215,7 @@ def pack_order(slot: Any, order: Order) -> None:
     """Write `order` into a ``pa_order``: the hashed words, and the spellings its JSON repeats."""
     if not isinstance(order, Order):
         raise errors.ArgumentTypeError(f"order must be an Order, not {type(order).__name__}")
-    check(lib.pa_order_init(ffi.addressof(slot), _DOMAIN[order.generation, order.neg_risk]), "order")
+    check(lib.pa_order_init(ffi.addressof(slot), DOMAIN[order.generation, order.neg_risk]), "order")
     words: list[int | str]
     words = [order.salt, order.maker, order.signer]
     if order.generation is Generation.V1:

@@ -30,7 +30,7 @@ class Terms:
 
 def bytes_max(batch: OrderBatch, owner: str) -> int:
     """Return the most bytes the body of `batch` can take."""
-    bound = int(lib.pa_batch_bytes_max(batch.orders, batch.count, len(_owner(owner))))
+    bound = int(lib.pa_batch_bytes_max(batch.orders, batch.count, len(owner_bytes(owner))))
     assert bound > 0  # an OrderBatch and a checked owner are always in range
     return bound
 
@@ -53,7 +53,7 @@ def encode_batch_into(
         RangeError: `owner` is empty or too long, or not as many terms as orders.
     """
     target = writable("out", out)
-    owner_raw = _owner(owner)
+    owner_raw = owner_bytes(owner)
     written = ffi.new("size_t *")
     status = lib.pa_encode_batch(
         *(batch.orders, batch.done, _terms(terms, batch.count), batch.count),
@@ -67,7 +67,7 @@ def encode_order(batch: OrderBatch, terms: Terms, owner: str) -> bytes:
     """Return the body of POST /order: the batch's only order as an object."""
     if batch.count != 1:
         raise errors.CapacityError(f"POST /order takes 1 order, not {batch.count}")
-    owner_raw = _owner(owner)
+    owner_raw = owner_bytes(owner)
     capacity = bytes_max(batch, owner)
     out = ffi.new("char[]", capacity)
     written = ffi.new("size_t *")
@@ -79,7 +79,8 @@ def encode_order(batch: OrderBatch, terms: Terms, owner: str) -> bytes:
     return bytes(ffi.buffer(out, written[0]))
 
 
-def _owner(owner: str) -> bytes:
+def owner_bytes(owner: str) -> bytes:
+    """Return the API key id as it is encoded, or say what is wrong with its length."""
     if type(owner) is not str:
         raise errors.ArgumentTypeError(f"owner must be a str, not {type(owner).__name__}")
     raw = owner.encode("utf-8", "surrogatepass")

@@ -216,6 +216,8 @@ def test_header_values_are_text(value):
         ({"path": b"/orders"}, ArgumentTypeError, "path"),
         ({"body": {"a": 1}}, ArgumentTypeError, "body"),
         ({"body": 1}, ArgumentTypeError, "body"),
+        ({"body": {}}, ArgumentTypeError, "body"),
+        ({"body": 0}, ArgumentTypeError, "body"),
         ({"body": "\ud800"}, MalformedError, "body"),
         ({"timestamp": "1"}, ArgumentTypeError, "timestamp"),
         ({"timestamp": 1.0}, ArgumentTypeError, "timestamp"),

@@ -118,6 +118,7 @@ def test_other_types_are_refused(value):
         10**6000,
         Decimal("1E+999999"),
         Decimal("1E-999999"),
+        Decimal("1" * 41 + "E+40"),
         Decimal("9" * 6000),
     ],
     ids=lambda value: type(value).__name__,

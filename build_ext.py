@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from cffi import FFI
-from setuptools import Extension
+from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
 MODULE = "polyarb._core"
@@ -77,6 +77,14 @@ class BuildCore(build_ext):
         super().build_extension(ext)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Build in place, for work on the core; ``pip install`` goes through `BuildCore` as well."""
     os.chdir(ROOT)
-    builder().compile(verbose=True)
+    command = BuildCore(Distribution({"ext_modules": [Extension(MODULE, [])], "packages": ["polyarb"]}))
+    command.inplace = True
+    command.ensure_finalized()
+    command.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,6 @@ import mmap
 import os
 import stat
 import tempfile
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from polyarb import errors
+from polyarb import clock, errors
 from polyarb._core import ffi, lib
 from polyarb.core import base
 
@@ -364,7 +363,7 @@ def _judge(path: Path, block: Any) -> None:
 
 
 def _lay_out(block: Any, wanted: Any) -> None:
-    status = lib.pa_arena_init(block, len(block), wanted, _build_text(), time.time_ns())
+    status = lib.pa_arena_init(block, len(block), wanted, _build_text(), clock.wall_ns())
     base.check(status, "arena layout")
     _write_owner(block)
 

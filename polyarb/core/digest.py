@@ -248,5 +248,7 @@ def _spell(field: Any, text: str) -> int:
     return len(raw)
 
 
-def _wipe_hmac(key: Any) -> None:
-    ffi.memmove(key, bytes(ffi.sizeof("pa_hmac")), ffi.sizeof("pa_hmac"))
+def _wipe_hmac(
+    key: Any, memmove: Any = ffi.memmove, zeros: bytes = bytes(ffi.sizeof("pa_hmac"))
+) -> None:
+    memmove(key, zeros, len(zeros))  # bound early: it may run when modules are already gone

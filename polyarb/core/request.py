@@ -79,7 +79,7 @@ class Request:
         start = int(ffi.cast("uintptr_t", memory))
         aligned = ffi.cast("pa_request *", memory + -start % 64)
         self._cdata: Any = ffi.gc(
-            aligned, lambda request, _memory=memory: lib.pa_request_wipe(request)
+            aligned, lambda request, _memory=memory, wipe=lib.pa_request_wipe: wipe(request)
         )
         status = lib.pa_request_init(
             *(self._cdata, domains.cdata, signer.cdata, hmac.cdata, order),

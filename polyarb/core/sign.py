@@ -45,7 +45,8 @@ class Signer:
         self._library = library
         memory = ffi.new("uint64_t[]", lib.PA_SIGNER_BYTES // 8)
         self.cdata: Any = ffi.gc(
-            ffi.cast("pa_signer *", memory), lambda signer, _memory=memory: lib.pa_signer_wipe(signer)
+            ffi.cast("pa_signer *", memory),
+            lambda signer, _memory=memory, wipe=lib.pa_signer_wipe: wipe(signer),
         )
         functions = ffi.new(
             "pa_secp256k1 *",

@@ -522,7 +522,24 @@ static void a_restart_takes_over_the_days_result(void) {
     CHECK(state(b, 9).pnl_e6 == -5 && state(b, 9).open_positions == 1);
 }
 
+static void the_arenas_account_is_its_section(void) {
+    const pa_arena_config config = {.histogram_count = 1};
+    uint64_t bytes = 0;
+    CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(block != MAP_FAILED && pa_arena_init(block, bytes, &config, "test", 0) == PA_OK);
+    pa_account *mine = pa_account_of(block);
+    CHECK((const void *)mine == pa_arena_view(block, PA_SECTION_ACCOUNT));
+    CHECK(pa_account_view(block) == mine);
+    CHECK(pa_balance_credit(pa_account_balance(mine), 5) == PA_OK && mine->balance.cash == 5);
+    CHECK(pa_nonce_issue(pa_account_nonce(mine)) == 0 && mine->nonce.next == 1);
+    CHECK(pa_stamp_begin(pa_account_stamp(mine), 9, 0) == PA_OK && mine->stamp.tag == 9);
+    CHECK(!pa_breaker_can_execute(pa_account_breaker(mine), 0)); /* a fresh arena blocks */
+    CHECK(pa_arena_check(block, bytes) == PA_OK);
+}
+
 int main(void) {
+    the_arenas_account_is_its_section();
     hot_words_lie_on_lines_of_their_own();
     zero_memory_owns_nothing_and_may_not_trade();
     amounts_outside_their_range_change_nothing();

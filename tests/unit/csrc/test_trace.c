@@ -115,6 +115,23 @@ static void merged_is_recorded_together(void) {
     CHECK(memcmp(h, &other, sizeof other) == 0);
 }
 
+static void an_arenas_histograms_are_found_and_no_more(void) {
+    const pa_arena_config config = {.histogram_count = 3};
+    uint64_t bytes = 0;
+    CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(block != MAP_FAILED && pa_arena_init(block, bytes, &config, "test", 0) == PA_OK);
+    for (uint32_t i = 0; i < 3; ++i) {
+        pa_histogram_record_n(pa_histogram_of(block, i), 0, i + 1);
+        pa_histogram_record(pa_histogram_of(block, i), UINT64_MAX);
+    }
+    for (uint32_t i = 0; i < 3; ++i) {
+        CHECK(pa_histogram_count(pa_histogram_view(block, i)) == i + 2);
+    }
+    CHECK(pa_histogram_of(block, 3) == NULL && pa_histogram_view(block, UINT32_MAX) == NULL);
+    CHECK(pa_arena_check(block, bytes) == PA_OK);
+}
+
 static void the_clock_never_goes_back(uint64_t reads) {
     pa_clock clock;
     pa_clock_init(&clock);
@@ -202,6 +219,7 @@ int main(int count, char **arguments) {
     what_is_too_long_is_clamped_and_counted();
     record_n_is_record_n_times();
     merged_is_recorded_together();
+    an_arenas_histograms_are_found_and_no_more();
     the_clock_never_goes_back(count > 1 ? strtoull(arguments[1], NULL, 10) : 10000000);
     the_clock_stays_within_100_us_of_the_systems();
     steer(2000000);

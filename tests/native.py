@@ -41,11 +41,12 @@ def core_archive(flavour: str, out: Path) -> Path:
 
 
 @cache
-def program(source: Path, flavour: str, out: Path) -> Path:
-    """Compile `source` against the core for `flavour` ("plain", "address", "thread")."""
+def program(source: Path, flavour: str, out: Path, *more: Path) -> Path:
+    """Compile `source` (and `more`) against the core: "plain", "address" or "thread"."""
     target = out / flavour / source.stem
     archive = core_archive(flavour, out)
-    _gcc([str(source), "-o", str(target), *_flags(flavour), str(archive), "-lpthread", "-lm"])
+    sources = map(str, (source, *more))
+    _gcc([*sources, "-o", str(target), *_flags(flavour), str(archive), "-lpthread", "-lm"])
     return target
 
 

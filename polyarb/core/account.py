@@ -170,11 +170,11 @@ class BreakerState:
 class _Part:
     """One part of an account; `account` is kept because it keeps the memory mapped."""
 
-    __slots__ = ("_account", "_part")
+    __slots__ = ("_account", "cdata")
 
     def __init__(self, account: Any, part: Any) -> None:
         self._account = account
-        self._part = part
+        self.cdata = part
 
 
 class BalanceView(_Part):
@@ -185,12 +185,12 @@ class BalanceView(_Part):
     @property
     def available_e6(self) -> int:
         """Micro-dollars a reservation may take now, >= 0."""
-        return int(lib.pa_balance_available(self._part))
+        return int(lib.pa_balance_available(self.cdata))
 
     def snapshot(self) -> Funds:
         """Copy the balance."""
         out = ffi.new("pa_balance_snapshot *")
-        lib.pa_balance_read(self._part, out)
+        lib.pa_balance_read(self.cdata, out)
         return Funds(
             available_e6=out.available_e6,
             cash_e6=out.cash_e6,
@@ -213,7 +213,7 @@ class Balance(BalanceView):
             FundsError: Less is available; nothing is held.
         """
         amount = _amount(amount_e6)
-        if lib.pa_balance_reserve(self._part, amount):
+        if lib.pa_balance_reserve(self.cdata, amount):
             raise errors.FundsError(
                 f"amount_e6 {amount} is needed, {self.available_e6} is available"
             )
@@ -226,7 +226,7 @@ class Balance(BalanceView):
             ArgumentTypeError, RangeError: Not an amount, or more than is held.
         """
         amount = _amount(amount_e6)
-        if lib.pa_balance_release(self._part, amount):
+        if lib.pa_balance_release(self.cdata, amount):
             raise self._more_than_held(amount)
 
     def commit(self, amount_e6: int) -> None:
@@ -238,7 +238,7 @@ class Balance(BalanceView):
             FundsError: Held, but a reconciliation has taken the cash; nothing changed.
         """
         amount = _amount(amount_e6)
-        status = lib.pa_balance_commit(self._part, amount)
+        status = lib.pa_balance_commit(self.cdata, amount)
         if status == lib.PA_E_FUNDS:
             raise errors.FundsError(
                 f"amount_e6 {amount} is needed, cash is {self.snapshot().cash_e6}"
@@ -254,7 +254,7 @@ class Balance(BalanceView):
             ArgumentTypeError, RangeError: Not an amount, or cash would exceed 10**16.
         """
         amount = _amount(amount_e6)
-        if lib.pa_balance_credit(self._part, amount):
+        if lib.pa_balance_credit(self.cdata, amount):
             cash = self.snapshot().cash_e6
             raise errors.RangeError(f"amount_e6 {amount} is outside 1..{CASH_MAX_E6 - cash}")
 
@@ -269,7 +269,7 @@ class Balance(BalanceView):
         """
         cash = integer("exchange_cash_e6", exchange_cash_e6, 0, CASH_MAX_E6)
         shortfall = ffi.new("int64_t *")
-        if lib.pa_balance_reconcile(self._part, cash, shortfall):
+        if lib.pa_balance_reconcile(self.cdata, cash, shortfall):
             raise errors.FundsError(
                 f"exchange_cash_e6 {cash} is {shortfall[0]} short of what is held"
             )
@@ -287,7 +287,7 @@ class Balance(BalanceView):
         """
         cash = integer("cash_e6", cash_e6, 0, CASH_MAX_E6)
         held = integer("held_e6", held_e6, 0, cash)
-        check(lib.pa_balance_restore(self._part, cash, held), "restore")
+        check(lib.pa_balance_restore(self.cdata, cash, held), "restore")
 
     def _more_than_held(self, amount: int) -> errors.RangeError:
         return errors.RangeError(
@@ -303,7 +303,7 @@ class NonceView(_Part):
     @property
     def current(self) -> int:
         """The nonce the next issue returns."""
-        return int(lib.pa_nonce_current(self._part))
+        return int(lib.pa_nonce_current(self.cdata))
 
 
 class Nonce(NonceView):
@@ -314,17 +314,17 @@ class Nonce(NonceView):
     def initialize(self, nonce: int) -> None:
         """Let the next issue return `nonce`, 0..2**63 - 2. ArgumentTypeError, RangeError."""
         value = integer("nonce", nonce, 0, NONCE_MAX)
-        check(lib.pa_nonce_initialize(self._part, value), "nonce")
+        check(lib.pa_nonce_initialize(self.cdata, value), "nonce")
 
     def issue(self) -> int:
         """Take the next nonce; each is returned once, to any thread or process."""
-        return int(lib.pa_nonce_issue(self._part))
+        return int(lib.pa_nonce_issue(self.cdata))
 
     def issue_many(self, count: int) -> range:
         """Take 1..15 nonces in a row. ArgumentTypeError, RangeError."""
         first = ffi.new("uint64_t *")
         wanted = integer("count", count, 1, lib.PA_BATCH_MAX)
-        check(lib.pa_nonce_issue_many(self._part, wanted, first), "nonces")
+        check(lib.pa_nonce_issue_many(self.cdata, wanted, first), "nonces")
         return range(first[0], first[0] + wanted)
 
     def handle_conflict(self, server_nonce: int) -> None:
@@ -335,7 +335,7 @@ class Nonce(NonceView):
             ArgumentTypeError, RangeError: Not 0..2**63 - 3.
         """
         value = integer("server_nonce", server_nonce, 0, NONCE_MAX - 1)
-        check(lib.pa_nonce_handle_conflict(self._part, value), "server_nonce")
+        check(lib.pa_nonce_handle_conflict(self.cdata, value), "server_nonce")
 
 
 class StampsView(_Part):
@@ -346,16 +346,16 @@ class StampsView(_Part):
     @property
     def last_ms(self) -> int:
         """The last timestamp issued, Unix milliseconds; 0 for none."""
-        return int(lib.pa_stamp_last(self._part))
+        return int(lib.pa_stamp_last(self.cdata))
 
     @property
     def tag(self) -> int:
         """The 12 bits that this run's salts end with."""
-        return int(lib.pa_stamp_tag(self._part))
+        return int(lib.pa_stamp_tag(self.cdata))
 
     def ahead_ms(self, now_ms: int) -> int:
         """How far the stamps run ahead of the clock; much means that it was set back."""
-        return int(lib.pa_stamp_ahead_ms(self._part, integer("now_ms", now_ms, 0, INT64_MAX)))
+        return int(lib.pa_stamp_ahead_ms(self.cdata, integer("now_ms", now_ms, 0, INT64_MAX)))
 
 
 class Stamps(StampsView):
@@ -379,7 +379,7 @@ class Stamps(StampsView):
         bits = integer("tag", tag, 0, STAMP_TAG_MAX)
         low = STAMP_MS_MIN if last_known_ms else 0
         last = integer("last_known_ms", last_known_ms, low, STAMP_MS_MAX)
-        check(lib.pa_stamp_begin(self._part, bits, last), "stamps")
+        check(lib.pa_stamp_begin(self.cdata, bits, last), "stamps")
 
     def issue(self, count: int, now_ms: int) -> list[Stamp]:
         """
@@ -392,10 +392,10 @@ class Stamps(StampsView):
         wanted = integer("count", count, 1, lib.PA_BATCH_MAX)
         now = integer("now_ms", now_ms, STAMP_MS_MIN, STAMP_MS_MAX)
         first = ffi.new("uint64_t *")
-        if lib.pa_stamp_issue(self._part, wanted, now, first):
+        if lib.pa_stamp_issue(self.cdata, wanted, now, first):
             left = STAMP_MS_MAX - max(self.last_ms, now - 1)
             raise errors.RangeError(f"count {wanted} is outside 1..{left}: the last stamps")
-        tag = lib.pa_stamp_tag(self._part)
+        tag = lib.pa_stamp_tag(self.cdata)
         return [
             Stamp(stamp, lib.pa_stamp_salt(stamp, tag))
             for stamp in range(first[0], first[0] + wanted)
@@ -409,13 +409,13 @@ class BreakerView(_Part):
 
     def blocked(self, now_ns: int) -> tuple[Reason, ...]:
         """Return the reasons in force against trading; empty when it is allowed."""
-        return _reasons_in(lib.pa_breaker_blocked(self._part, _monotonic(now_ns)))
+        return _reasons_in(lib.pa_breaker_blocked(self.cdata, _monotonic(now_ns)))
 
     @property
     def limits(self) -> BreakerLimits | None:
         """The limits in force; None before the first configure."""
         out = ffi.new("pa_breaker_config *")
-        lib.pa_breaker_limits(self._part, out)
+        lib.pa_breaker_limits(self.cdata, out)
         if out.cooldown_ms == 0:
             return None
         rate = (
@@ -438,7 +438,7 @@ class BreakerView(_Part):
     def snapshot(self, now_ns: int) -> BreakerState:
         """Copy the breaker's state as of `now_ns`."""
         out = ffi.new("pa_breaker_snapshot *")
-        lib.pa_breaker_read(self._part, _monotonic(now_ns), out)
+        lib.pa_breaker_read(self.cdata, _monotonic(now_ns), out)
         first = out.first_reason
         trips = {
             reason: Trip(last_ns=out.trip_last_ns[i], count=out.trip_count[i])
@@ -475,12 +475,12 @@ class Breaker(BreakerView):
         if not isinstance(limits, BreakerLimits):
             kind = type(limits).__name__
             raise errors.ArgumentTypeError(f"limits must be BreakerLimits, not {kind}")
-        status = lib.pa_breaker_configure(self._part, _config_of(limits), _monotonic(now_ns))
+        status = lib.pa_breaker_configure(self.cdata, _config_of(limits), _monotonic(now_ns))
         check(status, f"limits {limits}")
 
     def can_execute(self, now_ns: int) -> bool:
         """Whether trading is allowed now. Ends a cool-down that is over."""
-        return bool(lib.pa_breaker_can_execute(self._part, _monotonic(now_ns)))
+        return bool(lib.pa_breaker_can_execute(self.cdata, _monotonic(now_ns)))
 
     def require(self, now_ns: int) -> None:
         """Raise BlockedError, naming the reasons, unless trading is allowed now."""
@@ -490,14 +490,14 @@ class Breaker(BreakerView):
 
     def enable(self) -> None:
         """Switch trading on. BlockedError: no limits have been configured."""
-        if lib.pa_breaker_enable(self._part):
+        if lib.pa_breaker_enable(self.cdata):
             raise errors.BlockedError(
                 f"trading is blocked: {Reason.TRADING_OFF.value} until limits are configured"
             )
 
     def disable(self) -> None:
         """Switch trading off."""
-        lib.pa_breaker_disable(self._part)
+        lib.pa_breaker_disable(self.cdata)
 
     def trip(self, reason: Reason, now_ns: int) -> None:
         """
@@ -508,7 +508,7 @@ class Breaker(BreakerView):
             RangeError: Neither MANUAL nor STRANDED.
         """
         index = _index(reason)
-        if lib.pa_breaker_trip(self._part, index, _monotonic(now_ns)):
+        if lib.pa_breaker_trip(self.cdata, index, _monotonic(now_ns)):
             raise errors.RangeError(f"reason {reason.value} is not one of manual, stranded")
 
     def reset(self, reason: Reason) -> None:
@@ -519,7 +519,7 @@ class Breaker(BreakerView):
             ArgumentTypeError: Not a Reason.
             RangeError: TRADING_OFF and OPEN_POSITIONS are no trips.
         """
-        if lib.pa_breaker_reset(self._part, _index(reason)):
+        if lib.pa_breaker_reset(self.cdata, _index(reason)):
             raise errors.RangeError(f"reason {reason.value} is no trip that a reset ends")
 
     def record_pnl(self, pnl_e6: int, unix_day: int, now_ns: int) -> None:
@@ -536,23 +536,23 @@ class Breaker(BreakerView):
         """
         pnl = integer("pnl_e6", pnl_e6, -lib.PA_DAILY_LOSS_MAX_E6, lib.PA_DAILY_LOSS_MAX_E6)
         day = integer("unix_day", unix_day, 1, lib.PA_UNIX_DAY_MAX)
-        status = lib.pa_breaker_record_pnl(self._part, pnl, day, _monotonic(now_ns))
+        status = lib.pa_breaker_record_pnl(self.cdata, pnl, day, _monotonic(now_ns))
         check(status, f"pnl_e6 {pnl}")
 
     def record_result(self, *, error: bool, now_ns: int) -> None:
         """Take note of one request's outcome."""
         if type(error) is not bool:
             raise errors.ArgumentTypeError(f"error must be a bool, not {type(error).__name__}")
-        lib.pa_breaker_record_result(self._part, error, _monotonic(now_ns))
+        lib.pa_breaker_record_result(self.cdata, error, _monotonic(now_ns))
 
     def position_opened(self) -> None:
         """Count a position. RangeError: a million are open."""
-        if lib.pa_breaker_position_opened(self._part):
+        if lib.pa_breaker_position_opened(self.cdata):
             raise errors.RangeError(f"open_positions is {lib.PA_POSITIONS_MAX}, the most it counts")
 
     def position_closed(self) -> None:
         """Count a position off. RangeError: none is open."""
-        if lib.pa_breaker_position_closed(self._part):
+        if lib.pa_breaker_position_closed(self.cdata):
             raise errors.RangeError("open_positions is 0, none can be closed")
 
     def restore(self, *, open_positions: int, pnl_e6: int, unix_day: int, now_ns: int) -> None:
@@ -566,7 +566,7 @@ class Breaker(BreakerView):
         count = integer("open_positions", open_positions, 0, lib.PA_POSITIONS_MAX)
         pnl = integer("pnl_e6", pnl_e6, -lib.PA_DAILY_LOSS_MAX_E6, lib.PA_DAILY_LOSS_MAX_E6)
         day = integer("unix_day", unix_day, 1, lib.PA_UNIX_DAY_MAX)
-        status = lib.pa_breaker_restore(self._part, count, pnl, day, _monotonic(now_ns))
+        status = lib.pa_breaker_restore(self.cdata, count, pnl, day, _monotonic(now_ns))
         check(status, "breaker")
 
 

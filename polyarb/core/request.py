@@ -17,6 +17,9 @@ from polyarb.domain.order import Generation, Order, OrderType, Side
 _LEG: Final = struct.Struct("=QQQIBBBx")
 assert _LEG.size == ffi.sizeof("pa_leg")  # noqa: S101  (the layout of csrc/request/request.h)
 
+_FLAG: Final = {False: 0, True: 1}
+_IMMEDIATE: Final = (OrderType.FOK, OrderType.FAK)
+
 # Worst case of a leg, from csrc/encode: type 3, 78 digits in each integer, no builder code.
 _BODY_BYTES: Final = 2048 * BATCH_MAX
 
@@ -129,7 +132,7 @@ class Request:
         try:
             _LEG.pack_into(
                 *(self._legs, _LEG.size * index, maker_amount, taker_amount, expiration_s),
-                *(token, side.code, ORDER_TYPE[order_type], post_only),
+                *(token, side.code, ORDER_TYPE[order_type], _FLAG[post_only]),
             )
         except (struct.error, KeyError, AttributeError, TypeError):
             self._explain(index, token, maker_amount, taker_amount, expiration_s)
@@ -138,6 +141,8 @@ class Request:
             ) from None
         if not (0 <= index < BATCH_MAX and token < self._token_count):
             self._explain(index, token, maker_amount, taker_amount, expiration_s)
+        if post_only and order_type in _IMMEDIATE:
+            raise errors.RangeError(f"post_only True goes with GTC and GTD, not with {order_type}")
 
     def build(self, count: int, now_ms: int) -> memoryview:
         """

@@ -53,6 +53,7 @@ class Credentials:
         api_key: The key's UUID; also the `owner` of orders.
         secret: base64 of the HMAC key, in either alphabet, with or without its padding.
         passphrase: Sent as it is.
+        hmac: The decoded secret, ready to sign.
 
     Raises:
         KeyMaterialError: The secret is empty or not base64.
@@ -62,17 +63,17 @@ class Credentials:
     api_key: str
     secret: str = field(repr=False)
     passphrase: str = field(repr=False)
-    _hmac: HmacKey = field(init=False, repr=False, compare=False)
+    hmac: HmacKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _header_value("api_key", self.api_key)
         _header_value("passphrase", self.passphrase)
-        object.__setattr__(self, "_hmac", HmacKey(_decode_secret(self.secret)))
+        object.__setattr__(self, "hmac", HmacKey(_decode_secret(self.secret)))
 
     def sign(self, method: str, path: str, body: bytes | str | None, timestamp: int) -> str:
         """Return the request's POLY_SIGNATURE; arguments and errors as `l2_headers`."""
         message = f"{_seconds(timestamp)}{_method(method)}{_path(path)}"
-        return self._hmac.sign(message.encode("ascii"), _body_bytes(body))
+        return self.hmac.sign(message.encode("ascii"), _body_bytes(body))
 
 
 def l2_headers(  # noqa: PLR0917 (in the order in which they are signed)

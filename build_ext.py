@@ -80,7 +80,9 @@ class BuildCore(build_ext):
 def main() -> None:
     """Build in place, for work on the core; ``pip install`` goes through `BuildCore` as well."""
     os.chdir(ROOT)
-    command = BuildCore(Distribution({"ext_modules": [Extension(MODULE, [])], "packages": ["polyarb"]}))
+    command = BuildCore(
+        Distribution({"ext_modules": [Extension(MODULE, [])], "packages": ["polyarb"]})
+    )
     command.inplace = True
     command.ensure_finalized()
     command.run()

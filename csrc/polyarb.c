@@ -28,3 +28,11 @@ pa_status pa_init(const char *force) {
 int pa_level_active(void) {
     return active_level;
 }
+
+const char *pa_compiler(void) {
+#if defined(__clang__)
+    return "clang " __clang_version__;
+#else
+    return "gcc " __VERSION__;
+#endif
+}

@@ -33,6 +33,9 @@ pa_status pa_init(const char *force);
 
 /* The level in use; PA_LEVEL_SCALAR before pa_init. Any thread. */
 int pa_level_active(void);
+
+/* The compiler that built the core, such as "gcc 12.2.0". Static storage. Any thread. */
+const char *pa_compiler(void);
 /* cffi:end */
 
 #endif

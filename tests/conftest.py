@@ -20,7 +20,7 @@ def vectors(name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def c_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Compile and run a C program of this folder: ``c_program("unit/csrc/test_fixed.c", "address")``."""
+    """Compile and run a C program: ``c_program("unit/csrc/test_fixed.c", "address")``."""
     out = tmp_path_factory.getbasetemp() / "native"
 
     def run(source: str, flavour: str, *arguments: str, timeout: float = 300) -> str:

@@ -60,13 +60,22 @@ def run(binary: Path, *arguments: str, timeout: float = 300) -> str:
         env={**os.environ, **ENVIRONMENT},
         check=False,
     )
-    assert done.returncode == 0, f"{binary.name} exited {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, (
+        f"{binary.name} exited {done.returncode}\n{done.stdout}{done.stderr}"
+    )
     return done.stdout
 
 
 def _flags(flavour: str) -> list[str]:
     level = "-O3" if flavour == "plain" else "-O1"
-    return [*FLAGS, level, *SANITIZERS[flavour], "-D_GNU_SOURCE", f"-I{ROOT}/csrc", f"-I{ROOT}/tests"]
+    return [
+        *FLAGS,
+        level,
+        *SANITIZERS[flavour],
+        "-D_GNU_SOURCE",
+        f"-I{ROOT}/csrc",
+        f"-I{ROOT}/tests",
+    ]
 
 
 def _gcc(arguments: list[str]) -> None:

@@ -152,6 +152,11 @@ def select_kernel(force: str | None) -> str:
     return kernel()
 
 
+def compiler() -> str:
+    """Return the compiler that built the core."""
+    return _text(lib.pa_compiler())
+
+
 def sha256_accelerated() -> bool:
     """Tell whether SHA-256 runs on the CPU's SHA instructions."""
     return bool(lib.pa_sha256_accelerated())

@@ -114,9 +114,7 @@ class Domains:
             raise errors.RangeError(f"contracts must be {len(_VERSION)} addresses of 20 bytes")
         self.cdata = ffi.new("pa_domains *")
         ffi.memmove(self.cdata.chain_id, chain_id.to_bytes(32, "big"), 32)
-        for slot, version, contract in zip(
-            self.cdata.separator, _VERSION, contracts, strict=True
-        ):
+        for slot, version, contract in zip(self.cdata.separator, _VERSION, contracts, strict=True):
             check(lib.pa_domain_separator(version, chain_id, contract, slot), "domain separator")
 
     def separator(self, generation: Generation, neg_risk: bool) -> bytes:
@@ -171,9 +169,7 @@ class OrderBatch:
             raise errors.RangeError(f"signature has {len(signature)} bytes, not 65")
         ffi.memmove(self.done[index].signature, signature, len(signature))
         if self.orders[index].signature_type == 3:
-            status = lib.pa_signature_wrap(
-                domains.cdata, self.orders + index, self.done + index
-            )
+            status = lib.pa_signature_wrap(domains.cdata, self.orders + index, self.done + index)
             check(status, "signature wrapping")
 
     def put_transmitted(self, index: int, signature: str) -> None:

@@ -15,7 +15,7 @@ from polyarb.core.sign import Signer
 from polyarb.domain.order import Generation, Order, OrderType, Side
 
 _LEG: Final = struct.Struct("=QQQIBBBx")
-assert _LEG.size == ffi.sizeof("pa_leg")  # noqa: S101  (the layout of csrc/request/request.h)
+assert _LEG.size == ffi.sizeof("pa_leg")
 
 _FLAG: Final = {False: 0, True: 1}
 _IMMEDIATE: Final = (OrderType.FOK, OrderType.FAK)
@@ -196,9 +196,7 @@ class Request:
         digest = ffi.buffer(lib.pa_request_digest(self._cdata, index), 32)
         return "0x" + bytes(digest).hex()
 
-    def _explain(
-        self, index: int, token: int, maker: int, taker: int, expiration_s: int
-    ) -> None:
+    def _explain(self, index: int, token: int, maker: int, taker: int, expiration_s: int) -> None:
         """Raise for the number that put_leg could not take; return if none of them is at fault."""
         integer("index", index, 0, BATCH_MAX - 1)
         integer("token", token, 0, self._token_count - 1)

@@ -234,9 +234,7 @@ def _side(value: object) -> Side:
 def _signature_type(value: object, generation: Generation) -> SignatureType:
     highest = 2 if generation is Generation.V1 else 3
     if isinstance(value, bool) or not isinstance(value, int):
-        raise errors.ArgumentTypeError(
-            f"signature_type must be an int, not {type(value).__name__}"
-        )
+        raise errors.ArgumentTypeError(f"signature_type must be an int, not {type(value).__name__}")
     if not 0 <= value <= highest:
         raise errors.RangeError(
             f"signature_type {_short(value)} is outside 0..{highest} for {generation} orders"

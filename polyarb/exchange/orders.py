@@ -73,9 +73,7 @@ def _terms(order_type: OrderType | str, defer_exec: bool, post_only: bool) -> Te
         if type(value) is not bool:
             raise errors.ArgumentTypeError(f"{name} must be a bool, not {type(value).__name__}")
     if not isinstance(order_type, str):
-        raise errors.ArgumentTypeError(
-            f"order_type must be a str, not {type(order_type).__name__}"
-        )
+        raise errors.ArgumentTypeError(f"order_type must be a str, not {type(order_type).__name__}")
     if order_type not in tuple(OrderType):
         raise errors.RangeError(f"order_type {order_type[:40]!r} is none of {', '.join(OrderType)}")
     kind = OrderType(order_type)

@@ -26,7 +26,7 @@ BACKENDS: Final[tuple[Backend, ...]] = ("native", "native-library-nonce", "coinc
 
 GROUP_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # SEC 2
 _KEY_TEXT: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64}", re.ASCII)
-_PROBES: Final = tuple(keccak256(bytes([i])) for i in range(4)) + (bytes(32), b"\xff" * 32)
+_PROBES: Final = (*(keccak256(bytes([i])) for i in range(4)), bytes(32), b"\xff" * 32)
 
 
 class OrderSigner:
@@ -81,8 +81,8 @@ class OrderSigner:
         wallet_signs = self.signature_type is SignatureType.POLY_1271
         self._maker_texts: Final = _spellings(self.funder)
         self._signer_texts: Final = _spellings(self.funder if wallet_signs else self.address)
-        self.backend: Final[Backend]
-        self._signer: Final[Signer | None]
+        self.backend: Backend
+        self._signer: Signer | None
         self.backend, self._signer = _choose_backend(self._key, secret, backend)
 
     def sign(self, orders: Sequence[Order]) -> list[SignedOrder]:
@@ -243,9 +243,7 @@ def _library() -> Secp256k1 | None:
             serialize_compact=int(
                 ffi.cast(
                     "uintptr_t",
-                    ffi.addressof(
-                        lib, "secp256k1_ecdsa_recoverable_signature_serialize_compact"
-                    ),
+                    ffi.addressof(lib, "secp256k1_ecdsa_recoverable_signature_serialize_compact"),
                 )
             ),
             owner=(context, lib),

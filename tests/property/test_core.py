@@ -167,4 +167,4 @@ def test_bodies_are_json_of_the_orders(
             assert str(value) == str(getattr(order, NAMES[name])), name
         only = {"taker", "nonce", "feeRateBps"} if v1 else {"timestamp", "metadata", "builder"}
         assert only < set(sent)
-        assert len(sent) == (9 if v1 else 9)
+        assert len(sent) == 9

@@ -40,7 +40,9 @@ def test_keccak_refuses_what_is_not_bytes(value: Any) -> None:
         keccak256(value)
 
 
-@pytest.mark.parametrize(("generation", "case"), ORDERS, ids=lambda v: v["id"] if isinstance(v, dict) else v)
+@pytest.mark.parametrize(
+    ("generation", "case"), ORDERS, ids=lambda v: v["id"] if isinstance(v, dict) else v
+)
 def test_hashes_of_an_order_equal_the_vectors(generation: str, case: dict[str, Any]) -> None:
     chain_id = case["inputs"]["chain_id"]
     domains = Domains(chain_id, exchange_contracts(chain_id))
@@ -82,7 +84,9 @@ def test_domains_want_five_addresses() -> None:
 @pytest.mark.parametrize("count", [0, 16, 100])
 def test_a_batch_of_no_order_or_too_many_is_refused(count: int) -> None:
     order = order_of("v2", vectors("v2_orders")[0])
-    with pytest.raises(errors.CapacityError, match=rf"a batch of {count} orders is outside 1\.\.15"):
+    with pytest.raises(
+        errors.CapacityError, match=rf"a batch of {count} orders is outside 1\.\.15"
+    ):
         OrderBatch([order] * count)
 
 

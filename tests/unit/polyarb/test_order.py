@@ -55,7 +55,7 @@ def test_an_order_cannot_be_changed() -> None:
         ({"salt": "9" * 79}, errors.MalformedError, "salt"),
         ({"maker_amount": Decimal(1)}, errors.ArgumentTypeError, "maker_amount .* not Decimal"),
         ({"maker": None}, errors.ArgumentTypeError, "maker must be a str, not NoneType"),
-        ({"maker": EOA[:-1]}, errors.MalformedError, "maker '0xf39.* is not \"0x\" and 40"),
+        ({"maker": EOA[:-1]}, errors.MalformedError, 'maker \'0xf39.* is not "0x" and 40'),
         ({"signer": EOA[2:]}, errors.MalformedError, "signer"),
         ({"signer": EOA + '"'}, errors.MalformedError, "signer"),
         ({"signer": EOA + "\n"}, errors.MalformedError, "signer"),

@@ -51,7 +51,9 @@ def test_bounds_are_exact_and_kept_in_c(c_program: Callable[..., str], flavour: 
     assert "encode: ok" in c_program("unit/csrc/test_encode.c", flavour)
 
 
-@pytest.mark.parametrize(("generation", "case"), ORDERS, ids=lambda v: v["id"] if isinstance(v, dict) else v)
+@pytest.mark.parametrize(
+    ("generation", "case"), ORDERS, ids=lambda v: v["id"] if isinstance(v, dict) else v
+)
 def test_single_bodies_equal_the_vectors(generation: str, case: dict[str, Any]) -> None:
     inputs = case["inputs"]
     body = order_body(
@@ -64,7 +66,9 @@ def test_single_bodies_equal_the_vectors(generation: str, case: dict[str, Any]) 
     assert body.decode() == case["body"]
 
 
-@pytest.mark.parametrize(("generation", "case"), HTTP, ids=lambda v: f"{v['id']}" if isinstance(v, dict) else v)
+@pytest.mark.parametrize(
+    ("generation", "case"), HTTP, ids=lambda v: f"{v['id']}" if isinstance(v, dict) else v
+)
 def test_recorded_requests_are_reproduced(generation: str, case: dict[str, Any]) -> None:
     """Also batches whose orders have different types."""
     sent = json.loads(case["body"])
@@ -125,7 +129,11 @@ def test_a_buffer_one_byte_too_small_is_refused_and_its_end_untouched() -> None:
         ({"owner": 'a"b'}, errors.MalformedError, "PA_E_MALFORMED"),
         ({"owner": "ключ"}, errors.MalformedError, "PA_E_MALFORMED"),
         ({"owner": None}, errors.ArgumentTypeError, "owner must be a str"),
-        ({"order_type": "IOC"}, errors.RangeError, "order_type 'IOC' is none of GTC, GTD, FOK, FAK"),
+        (
+            {"order_type": "IOC"},
+            errors.RangeError,
+            "order_type 'IOC' is none of GTC, GTD, FOK, FAK",
+        ),
         ({"order_type": ["GTC"]}, errors.RangeError, "1 order types for 2 orders"),
         ({"order_type": [None, None]}, errors.ArgumentTypeError, "order_type must be a str"),
         ({"post_only": True, "order_type": "FAK"}, errors.RangeError, "goes with GTC and GTD"),
@@ -141,11 +149,16 @@ def test_bad_terms_are_named(change: dict[str, Any], exception: type[Exception],
 
 @pytest.mark.parametrize("count", [0, 16])
 def test_batches_outside_1_to_15_are_refused(count: int) -> None:
-    with pytest.raises(errors.CapacityError, match=rf"a batch of {count} orders is outside 1\.\.15"):
+    with pytest.raises(
+        errors.CapacityError, match=rf"a batch of {count} orders is outside 1\.\.15"
+    ):
         batch_body([signed_of(*ORDERS[0])] * count, owner=OWNER, order_type="GTC")
 
 
-@pytest.mark.parametrize("signature", ["", "0x", "0x" + "1" * 128, "1" * 132, "0x" + "g" * 130, "0x" + " 1" * 65, "0x" + "1" * 634])
+@pytest.mark.parametrize(
+    "signature",
+    ["", "0x", "0x" + "1" * 128, "1" * 132, "0x" + "g" * 130, "0x" + " 1" * 65, "0x" + "1" * 634],
+)
 def test_a_signature_of_another_form_is_refused(signature: str) -> None:
     good = signed_of(*ORDERS[0])
     bad = SignedOrder(order=good.order, digest=good.digest, signature=signature)

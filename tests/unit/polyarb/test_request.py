@@ -64,7 +64,9 @@ def request_of(signer: OrderSigner, account: Account, **changes: Any) -> Request
 
 
 @pytest.mark.parametrize("flavour", ["plain", "address"])
-def test_what_is_passed_to_the_library_holds_in_c(c_program: Callable[..., str], flavour: str) -> None:
+def test_what_is_passed_to_the_library_holds_in_c(
+    c_program: Callable[..., str], flavour: str
+) -> None:
     assert "request: ok" in c_program("unit/csrc/test_request.c", flavour)
 
 
@@ -116,7 +118,11 @@ def test_a_shorter_build_leaves_nothing_of_a_longer_one(account: Account) -> Non
     assert len(body) < long / 10
     [item] = json.loads(body)
     assert item["order"]["expiration"] == "0"
-    assert (item["orderType"], item["order"]["side"], item["order"]["tokenId"]) == ("FAK", "BUY", "2")
+    assert (item["orderType"], item["order"]["side"], item["order"]["tokenId"]) == (
+        "FAK",
+        "BUY",
+        "2",
+    )
 
 
 def test_timestamps_rise_even_if_the_clock_does_not(account: Account) -> None:

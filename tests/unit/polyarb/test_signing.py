@@ -36,7 +36,9 @@ def signer_of(case: dict[str, Any], backend: Backend | None = None) -> OrderSign
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("generation", "case"), ORDERS, ids=lambda v: v["id"] if isinstance(v, dict) else v)
+@pytest.mark.parametrize(
+    ("generation", "case"), ORDERS, ids=lambda v: v["id"] if isinstance(v, dict) else v
+)
 def test_signed_orders_equal_the_vectors(
     generation: str, case: dict[str, Any], backend: Backend
 ) -> None:
@@ -116,12 +118,32 @@ def test_what_is_no_key_is_refused_without_being_shown(
 @pytest.mark.parametrize(
     ("arguments", "exception", "says"),
     [
-        ({"signature_type": 1}, errors.WalletMismatchError, r"type 1 \(POLY_PROXY\) needs a funder"),
+        (
+            {"signature_type": 1},
+            errors.WalletMismatchError,
+            r"type 1 \(POLY_PROXY\) needs a funder",
+        ),
         ({"signature_type": 3}, errors.WalletMismatchError, r"type 3 \(POLY_1271\) needs a funder"),
-        ({"funder": WALLET}, errors.WalletMismatchError, "trades from the key's own address 0xf39F"),
-        ({"signature_type": 2, "funder": EOA}, errors.WalletMismatchError, "is the key's own address"),
-        ({"signature_type": 3, "funder": EOA}, errors.WalletMismatchError, "is the key's own address"),
-        ({"signature_type": 3, "funder": "0x" + "0" * 40}, errors.WalletMismatchError, "zero address"),
+        (
+            {"funder": WALLET},
+            errors.WalletMismatchError,
+            "trades from the key's own address 0xf39F",
+        ),
+        (
+            {"signature_type": 2, "funder": EOA},
+            errors.WalletMismatchError,
+            "is the key's own address",
+        ),
+        (
+            {"signature_type": 3, "funder": EOA},
+            errors.WalletMismatchError,
+            "is the key's own address",
+        ),
+        (
+            {"signature_type": 3, "funder": "0x" + "0" * 40},
+            errors.WalletMismatchError,
+            "zero address",
+        ),
         ({"signature_type": 3, "funder": WALLET[:-1]}, errors.MalformedError, "funder"),
         ({"signature_type": 3, "funder": WALLET[:-1] + "B"}, errors.MalformedError, "funder"),
         ({"signature_type": 3, "funder": 5}, errors.ArgumentTypeError, "funder"),

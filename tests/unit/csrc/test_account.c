@@ -1,8 +1,9 @@
 /* What one thread can see of the account: ranges, refusals, edges. Contention is in stress/. */
 #include "account/account.h"
+#include "account/breaker.c" /* its static steps: some tests stop between two of them */
 #include "check.h"
 
-#define MS 1000000ULL
+#define MS NS_PER_MS
 #define ALL_UNLIMITED                                                                         \
     (1U << PA_REASON_DAILY_LOSS | 1U << PA_REASON_OPEN_POSITIONS |                            \
      1U << PA_REASON_CONSECUTIVE_ERRORS | 1U << PA_REASON_ERROR_RATE)
@@ -39,13 +40,13 @@ static pa_breaker_snapshot state(const pa_breaker *b, uint64_t now_ns) {
     return out;
 }
 
-static void errors(pa_breaker *b, int count, uint64_t now_ns) {
+static void failures(pa_breaker *b, int count, uint64_t now_ns) {
     for (int i = 0; i < count; ++i) {
         pa_breaker_record_result(b, 1, now_ns);
     }
 }
 
-static void results(pa_breaker *b, int count, uint64_t now_ns) {
+static void successes(pa_breaker *b, int count, uint64_t now_ns) {
     for (int i = 0; i < count; ++i) {
         pa_breaker_record_result(b, 0, now_ns);
     }
@@ -263,7 +264,7 @@ static void a_forgotten_limit_is_no_freedom(void) {
 static void without_limits_nothing_trips_by_itself(void) {
     const pa_breaker_config none = {.cooldown_ms = 1, .unlimited_mask = ALL_UNLIMITED};
     pa_breaker *b = fresh_breaker(&none);
-    errors(b, 1000, 5);
+    failures(b, 1000, 5);
     CHECK(pa_breaker_record_pnl(b, -PA_DAILY_LOSS_MAX_E6, 1, 5) == PA_OK);
     for (int i = 0; i < 100; ++i) {
         CHECK(pa_breaker_position_opened(b) == PA_OK);
@@ -385,21 +386,21 @@ static pa_breaker *fresh_row(void) {
 
 static void errors_in_a_row_trip_and_cool_down(void) {
     pa_breaker *b = fresh_row();
-    errors(b, 2, 5 * MS);
-    results(b, 1, 5 * MS);
-    errors(b, 2, 5 * MS);
+    failures(b, 2, 5 * MS);
+    successes(b, 1, 5 * MS);
+    failures(b, 2, 5 * MS);
     CHECK(pa_breaker_can_execute(b, 5 * MS));
-    errors(b, 1, 6 * MS);
+    failures(b, 1, 6 * MS);
     CHECK(pa_breaker_blocked(b, 6 * MS) == 1U << PA_REASON_CONSECUTIVE_ERRORS);
-    errors(b, 1, 900 * MS); /* does not prolong it */
+    failures(b, 1, 900 * MS); /* does not prolong it */
     CHECK(!pa_breaker_can_execute(b, 1006 * MS - 1));
     CHECK(state(b, 1006 * MS - 1).cooldown_until_ns == 1006 * MS);
     CHECK(pa_breaker_blocked(b, 1006 * MS) == 0 && state(b, 1006 * MS).cooldown_until_ns == 0);
     CHECK(state(b, 0).errors_in_row == 4); /* looking changes nothing */
     CHECK(pa_breaker_can_execute(b, 1006 * MS) && state(b, 0).errors_in_row == 0);
-    errors(b, 2, 1007 * MS);
+    failures(b, 2, 1007 * MS);
     CHECK(pa_breaker_can_execute(b, 1007 * MS));
-    errors(b, 1, 1007 * MS);
+    failures(b, 1, 1007 * MS);
     CHECK(state(b, 1007 * MS).trip_count[PA_REASON_CONSECUTIVE_ERRORS] == 2);
     CHECK(pa_breaker_reset(b, PA_REASON_CONSECUTIVE_ERRORS) == PA_OK);
     CHECK(pa_breaker_can_execute(b, 0) && state(b, 0).errors_in_row == 0);
@@ -407,7 +408,7 @@ static void errors_in_a_row_trip_and_cool_down(void) {
 
 static void a_clock_set_back_ends_no_cool_down(void) {
     pa_breaker *b = fresh_row();
-    errors(b, 3, 5000 * MS);
+    failures(b, 3, 5000 * MS);
     for (uint64_t now = 0; now < 6000 * MS; now += 500 * MS) {
         CHECK(!pa_breaker_can_execute(b, now));
     }
@@ -416,7 +417,7 @@ static void a_clock_set_back_ends_no_cool_down(void) {
 
 static void a_cool_down_ends_nothing_else(void) {
     pa_breaker *b = fresh_row();
-    errors(b, 3, 0);
+    failures(b, 3, 0);
     CHECK(pa_breaker_trip(b, PA_REASON_MANUAL, 0) == PA_OK);
     CHECK(!pa_breaker_can_execute(b, 5000 * MS));
     CHECK(pa_breaker_blocked(b, 5000 * MS) == 1U << PA_REASON_MANUAL);
@@ -434,32 +435,32 @@ static pa_breaker *fresh_rate(void) {
 
 static void the_error_rate_counts_from_enough_samples(void) {
     pa_breaker *b = fresh_rate();
-    errors(b, 9, 0);
+    failures(b, 9, 0);
     CHECK(pa_breaker_can_execute(b, 0));
-    results(b, 1, 0); /* also a success can complete the sample */
+    successes(b, 1, 0); /* also a success can complete the sample */
     CHECK(!pa_breaker_can_execute(b, 0));
     CHECK(state(b, 0).window_errors == 9 && state(b, 0).window_total == 10);
     CHECK(pa_breaker_can_execute(b, 1000 * MS)); /* a restart: the window is empty */
     CHECK(state(b, 1000 * MS).window_total == 0);
 
     b = fresh_rate();
-    results(b, 6, 0);
-    errors(b, 5, 0);
+    successes(b, 6, 0);
+    failures(b, 5, 0);
     CHECK(pa_breaker_can_execute(b, 0)); /* 5 of 11 */
-    errors(b, 1, 0);
+    failures(b, 1, 0);
     CHECK(!pa_breaker_can_execute(b, 0)); /* 6 of 12 is the limit itself */
 }
 
 static void results_leave_the_window_step_by_step(void) {
     pa_breaker *b = fresh_rate();
-    errors(b, 4, 0);
-    errors(b, 3, 100 * MS);
+    failures(b, 4, 0);
+    failures(b, 3, 100 * MS);
     CHECK(state(b, 1599 * MS).window_total == 7);
     CHECK(state(b, 1600 * MS).window_total == 3);
     CHECK(state(b, 1699 * MS).window_total == 3 && state(b, 1700 * MS).window_total == 0);
-    errors(b, 6, 1699 * MS); /* 3 + 6 of the least 10 */
+    failures(b, 6, 1699 * MS); /* 3 + 6 of the least 10 */
     CHECK(pa_breaker_can_execute(b, 1699 * MS));
-    errors(b, 1, 1699 * MS);
+    failures(b, 1, 1699 * MS);
     CHECK(!pa_breaker_can_execute(b, 1699 * MS));
 }
 
@@ -467,19 +468,19 @@ static void the_window_works_at_any_uptime(void) {
     for (int bit = 0; bit < 63; ++bit) {
         const uint64_t now = 1ULL << bit;
         pa_breaker *b = fresh_rate();
-        errors(b, 9, now);
+        failures(b, 9, now);
         CHECK(state(b, now).window_total == 9 && pa_breaker_can_execute(b, now));
         CHECK(state(b, now + 1600 * MS).window_total == 0);
-        errors(b, 9, now + 1600 * MS);
+        failures(b, 9, now + 1600 * MS);
         CHECK(pa_breaker_can_execute(b, now + 1600 * MS));
     }
 }
 
 static void a_clock_set_back_forgets_no_errors(void) {
     pa_breaker *b = fresh_rate();
-    errors(b, 9, 10000 * MS);
+    failures(b, 9, 10000 * MS);
     CHECK(state(b, 0).window_errors == 9);
-    errors(b, 1, 0);
+    failures(b, 1, 0);
     CHECK(!pa_breaker_can_execute(b, 0));
 }
 
@@ -499,7 +500,7 @@ static void a_step_keeps_its_rate_when_it_is_full(void) {
 static void new_limits_weigh_what_is_counted_already(void) {
     const pa_breaker_config none = {.cooldown_ms = 1000, .unlimited_mask = ALL_UNLIMITED};
     pa_breaker *b = fresh_breaker(&none);
-    errors(b, 3, 0);
+    failures(b, 3, 0);
     CHECK(pa_breaker_record_pnl(b, -100, 1, 0) == PA_OK);
     CHECK(pa_breaker_position_opened(b) == PA_OK && pa_breaker_position_opened(b) == PA_OK);
     CHECK(pa_breaker_can_execute(b, 0));
@@ -522,6 +523,45 @@ static void a_restart_takes_over_the_days_result(void) {
     CHECK(state(b, 9).pnl_e6 == -5 && state(b, 9).open_positions == 1);
 }
 
+/* A look at the fact, and before its outcome can be used somebody else opens a position. */
+static bool other_opens(const pa_breaker *b) {
+    const bool before = holds_too_many(b);
+    if (!before) {
+        CHECK(pa_breaker_position_opened(&account.breaker) == PA_OK);
+    }
+    return before;
+}
+
+static void a_stale_look_clears_no_bit(void) {
+    pa_breaker *b = fresh_breaker(&STRICT);
+    CHECK(pa_breaker_restore(b, 1, 0, 1, 0) == PA_OK); /* one below the limit */
+    (void)block(b, PA_REASON_OPEN_POSITIONS);          /* set by somebody who came late */
+    settle(b, PA_REASON_OPEN_POSITIONS, other_opens);
+    CHECK(b->open_positions == 2 && !pa_breaker_can_execute(b, 0));
+    CHECK(pa_breaker_position_closed(b) == PA_OK && pa_breaker_can_execute(b, 0));
+}
+
+static void a_stale_end_of_a_cool_down_ends_no_newer_trip(void) {
+    pa_breaker *b = fresh_row();
+    failures(b, 3, 0);
+    uint64_t seen = get(&b->gate); /* somebody is about to end it, and is held up */
+    CHECK(cooled(b, mask_of(seen), 1000 * MS) == mask_of(seen));
+    CHECK(pa_breaker_can_execute(b, 1000 * MS));
+    failures(b, 3, 1000 * MS);
+    CHECK(mask_of(get(&b->gate)) == mask_of(seen)); /* the same reasons, another trip */
+    CHECK(!swap_gate(b, &seen, 0, false) && !pa_breaker_can_execute(b, 1000 * MS));
+}
+
+static void what_a_cool_down_forgets_is_no_newer_error(void) {
+    pa_breaker *b = fresh_row();
+    counted seen;
+    failures(b, 3, 0);
+    read_counted(b, &seen);
+    failures(b, 1, 0);
+    forget(b, COOLING, &seen);
+    CHECK(b->errors_in_row == 4);
+}
+
 static void the_arenas_account_is_its_section(void) {
     const pa_arena_config config = {.histogram_count = 1};
     uint64_t bytes = 0;
@@ -540,6 +580,9 @@ static void the_arenas_account_is_its_section(void) {
 
 int main(void) {
     the_arenas_account_is_its_section();
+    a_stale_look_clears_no_bit();
+    a_stale_end_of_a_cool_down_ends_no_newer_trip();
+    what_a_cool_down_forgets_is_no_newer_error();
     hot_words_lie_on_lines_of_their_own();
     zero_memory_owns_nothing_and_may_not_trade();
     amounts_outside_their_range_change_nothing();

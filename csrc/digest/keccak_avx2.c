@@ -1,5 +1,4 @@
 #if defined(__x86_64__)
-#pragma GCC target("avx2")
 #include <immintrin.h>
 
 #include "digest/keccak_kernel.h"
@@ -11,7 +10,7 @@
 #define RC(a, i) _mm256_xor_si256(a, _mm256_set1_epi64x((long long)PA_KECCAK_RC[i]))
 #include "digest/keccak_round.h"
 
-void pa_keccak_x4_avx2(uint64_t *state) {
+__attribute__((target("avx2"))) void pa_keccak_x4_avx2(uint64_t *state) {
     __m256i a[KECCAK_LANES];
     for (int i = 0; i < KECCAK_LANES; ++i) {
         a[i] = _mm256_loadu_si256((const __m256i *)(state + 4 * i));

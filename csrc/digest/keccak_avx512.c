@@ -1,7 +1,6 @@
 /* 25 lanes and five temporaries fit the 32 registers that AVX-512VL gives to 256-bit code,
  * with a rotate and a three-input boolean in one instruction each. */
 #if defined(__x86_64__)
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2")
 #include <immintrin.h>
 
 #include "digest/keccak_kernel.h"
@@ -14,6 +13,7 @@
 #define RC(a, i) _mm256_xor_si256(a, _mm256_set1_epi64x((long long)PA_KECCAK_RC[i]))
 #include "digest/keccak_round.h"
 
+__attribute__((target("avx512f,avx512vl")))
 void pa_keccak_x4_avx512(uint64_t *state) {
     __m256i a[KECCAK_LANES];
     for (int i = 0; i < KECCAK_LANES; ++i) {
@@ -36,6 +36,7 @@ void pa_keccak_x4_avx512(uint64_t *state) {
 #define CHI(a, b, c) _mm_ternarylogic_epi64(a, b, c, 0xD2)
 #define RC(a, i) _mm_xor_si128(a, _mm_set1_epi64x((long long)PA_KECCAK_RC[i]))
 
+__attribute__((target("avx512f,avx512vl")))
 void pa_keccak_x1_avx512(uint64_t *state) {
     __m128i a[KECCAK_LANES];
     for (int i = 0; i < KECCAK_LANES; ++i) {
@@ -58,6 +59,7 @@ void pa_keccak_x1_avx512(uint64_t *state) {
 #define CHI(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xD2)
 #define RC(a, i) _mm512_xor_si512(a, _mm512_set1_epi64((long long)PA_KECCAK_RC[i]))
 
+__attribute__((target("avx512f,avx512vl")))
 void pa_keccak_x8_avx512(uint64_t *state) {
     __m512i a[KECCAK_LANES];
     for (int i = 0; i < KECCAK_LANES; ++i) {

@@ -2,7 +2,6 @@
  * legacy-SSE encodings many times slower (performance.md section 4), so the function stays out
  * of line and clears the upper halves itself. */
 #if defined(__x86_64__)
-#pragma GCC target("sha,sse4.1,ssse3,avx")
 #include <immintrin.h>
 
 #include "digest/sha256_kernel.h"
@@ -20,7 +19,7 @@
 #define SCHEDULE(m0, m1, m2, m3)                                                             \
     _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(m0, m1), _mm_alignr_epi8(m3, m2, 4)), m3)
 
-__attribute__((noinline)) void pa_sha256_ni(uint32_t *h, const uint8_t *data, size_t blocks) {
+__attribute__((noinline, target("sha,sse4.1,ssse3,avx"))) void pa_sha256_ni(uint32_t *h, const uint8_t *data, size_t blocks) {
     _mm256_zeroupper();
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
     const __m128i dcba = _mm_loadu_si128((const __m128i *)h);

@@ -131,7 +131,8 @@ pa_status pa_balance_reconcile(pa_balance *balance, int64_t exchange_cash_e6,
         if (swap(&balance->cash, &cash, exchange_cash_e6)) {
             /* Our own move of the cash is -excess; what of it `available` has not followed,
              * or followed too far because others committed meanwhile, it follows now. */
-            const int64_t available = raise(&balance->available, taken - (before - exchange_cash_e6));
+            const int64_t due = taken - (before - exchange_cash_e6);
+            const int64_t available = raise(&balance->available, due);
             *shortfall_e6 = at_least_zero(-available);
             return available < 0 ? PA_E_FUNDS : PA_OK;
         }

@@ -349,7 +349,8 @@ static void forget(pa_breaker *breaker, uint32_t reasons, counted *seen) {
 static uint32_t cooled(const pa_breaker *breaker, uint32_t mask, uint64_t now_ns) {
     uint32_t over = 0;
     for (int reason = 0; reason < PA_REASON_COUNT; ++reason) {
-        if ((mask & COOLING & BIT(reason)) != 0 && now_ns >= get(&breaker->trips[reason].until_ns)) {
+        if ((mask & COOLING & BIT(reason)) != 0 &&
+            now_ns >= get(&breaker->trips[reason].until_ns)) {
             over |= BIT(reason);
         }
     }

@@ -119,8 +119,8 @@ pa_status pa_breaker_trip(pa_breaker *breaker, int reason, uint64_t now_ns);
 pa_status pa_breaker_reset(pa_breaker *breaker, int reason);
 
 /* Add a realised result to its UTC day. A newer day starts from 0 and ends DAILY_LOSS; what
- * belongs to an older day counts for the newest one; a 0 only shows the day. PA_E_RANGE: pnl_e6 beyond
- * +-PA_DAILY_LOSS_MAX_E6 or unix_day not 1..PA_UNIX_DAY_MAX; nothing changed. */
+ * belongs to an older day counts for the newest one; a 0 only shows the day. PA_E_RANGE:
+ * pnl_e6 beyond +-PA_DAILY_LOSS_MAX_E6 or unix_day not 1..PA_UNIX_DAY_MAX; nothing changed. */
 pa_status pa_breaker_record_pnl(pa_breaker *breaker, int64_t pnl_e6, uint32_t unix_day,
                                 uint64_t now_ns);
 
@@ -169,7 +169,7 @@ struct pa_breaker {
     _Alignas(64) _Atomic uint64_t day_pnl; /* unix_day << 48 | pnl_e6 in 48 bits, signed */
     _Atomic uint64_t open_positions;
     _Atomic uint64_t errors_in_row;
-    _Alignas(64) _Atomic uint64_t window[PA_WINDOW_STEPS]; /* step | errors | total, see breaker.c */
+    _Alignas(64) _Atomic uint64_t window[PA_WINDOW_STEPS]; /* step | errors | total */
 
     _Alignas(64) pa_trip_record trips[PA_REASON_COUNT];
 };

@@ -4,7 +4,7 @@
 
 #define SUB_BUCKETS (1U << PA_HISTOGRAM_SUB_BITS)
 
-_Static_assert(PA_HISTOGRAM_BUCKETS == (37 - PA_HISTOGRAM_SUB_BITS + 1) * (1 << PA_HISTOGRAM_SUB_BITS),
+_Static_assert(PA_HISTOGRAM_BUCKETS == (37 - PA_HISTOGRAM_SUB_BITS + 1) * SUB_BUCKETS,
                "the last bucket ends at PA_HISTOGRAM_LIMIT_NS");
 
 static uint64_t least(uint64_t a, uint64_t b) {
@@ -32,13 +32,14 @@ static int64_t offset_of(const pa_arena *arena, uint32_t index) {
 
 pa_histogram *pa_histogram_of(pa_arena *arena, uint32_t index) {
     const int64_t offset = offset_of(arena, index);
-    return offset < 0 ? NULL : (void *)((char *)pa_arena_at(arena, PA_SECTION_TRACE) + offset);
+    char *section = pa_arena_at(arena, PA_SECTION_TRACE);
+    return offset < 0 ? NULL : (void *)(section + offset);
 }
 
 const pa_histogram *pa_histogram_view(const pa_arena *arena, uint32_t index) {
     const int64_t offset = offset_of(arena, index);
-    return offset < 0 ? NULL
-                      : (const void *)((const char *)pa_arena_view(arena, PA_SECTION_TRACE) + offset);
+    const char *section = pa_arena_view(arena, PA_SECTION_TRACE);
+    return offset < 0 ? NULL : (const void *)(section + offset);
 }
 
 void pa_histogram_record(pa_histogram *histogram, uint64_t ns) {

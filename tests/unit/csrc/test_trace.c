@@ -22,7 +22,8 @@ static void zero_memory_is_an_empty_histogram(void) {
     CHECK(memcmp(&s, &zero, sizeof s) == 0);
     CHECK(percentile(&histogram, 0) == 0 && percentile(&histogram, PA_QUANTILE_ONE_E6) == 0);
     uint64_t ns = 7;
-    CHECK(pa_histogram_percentile(&histogram, PA_QUANTILE_ONE_E6 + 1, &ns) == PA_E_RANGE && ns == 7);
+    CHECK(pa_histogram_percentile(&histogram, PA_QUANTILE_ONE_E6 + 1, &ns) == PA_E_RANGE);
+    CHECK(ns == 7);
 }
 
 static void every_bucket_follows_the_one_before(void) {

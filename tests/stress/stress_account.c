@@ -344,7 +344,7 @@ static void race(int worker, uint64_t random) {
     }
     const bool first = worker == 0;
     uint64_t meeting = 0;
-    for (uint32_t round = 1; round <= 20000; ++round) {
+    for (uint32_t round = 1; round <= 60000; ++round) {
         for (volatile uint64_t spin = next(&random) % 64; spin > 0; --spin) {
         }
         /* From two open positions, at a limit of three. */

@@ -42,13 +42,31 @@ ROW_19: Final = {
 
 
 def account(run: Run) -> Iterator[Row]:
-    """Yield the rows of bench_account.c."""
-    yield from _program(run, "bench_account")
+    """
+    Yield the rows of bench_account.c.
+
+    Rows 15 and 16 of performance.md are about a store of many words that is not there yet; what
+    this core has of the kind is the balance, two words that are read as one consistent pair.
+    """
+    items = run.native.run("bench_account", "1000000000" if run.rounds else "1000000")["rows"]
+    for item in items:
+        yield _imported(item, judged=run.rounds > 0)
+    figures = {item["name"]: item["median"] for item in items}
+    if run.rounds:
+        yield Row(
+            name="15 consistent pair, against a plain copy",
+            ours=figures["read_pair"],
+            against=figures["copy_pair"],
+            ratios=(figures["read_pair"] / figures["copy_pair"],),
+            goal=Goal(must=2, stretch=1.5),
+            note="the loop is in both",
+        )
 
 
 def trace(run: Run) -> Iterator[Row]:
     """Yield the rows of bench_trace.c."""
-    yield from _program(run, "bench_trace")
+    for item in run.native.run("bench_trace")["rows"]:
+        yield _imported(item, judged=run.rounds > 0)
 
 
 def binding(run: Run) -> Iterator[Row]:
@@ -128,12 +146,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     return options
-
-
-def _program(run: Run, program: str) -> Iterator[Row]:
-    result = run.native.run(program)
-    for item in result["rows"]:
-        yield _imported(item, judged=run.rounds > 0)
 
 
 def _imported(item: dict[str, Any], *, judged: bool) -> Row:

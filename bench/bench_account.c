@@ -90,7 +90,65 @@ static uint64_t reserve_and_release(uint64_t count) {
     return count;
 }
 
-int main(void) {
+/* The account's only state of two words, as a consistent pair, and the same bytes just copied. */
+static uint64_t read_pair(uint64_t count) {
+    pa_balance_snapshot pair;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < count; ++i) {
+        pa_balance_read(&account.balance, &pair);
+        sum += (uint64_t)pair.held_e6;
+    }
+    return sum;
+}
+
+static uint64_t copy_pair(uint64_t count) {
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < count; ++i) {
+        const int64_t cash = *(const volatile int64_t *)(const void *)&account.balance.cash;
+        const int64_t available = *(const volatile int64_t *)(const void *)&account.balance.available;
+        sum += (uint64_t)(cash - available);
+    }
+    return sum;
+}
+
+static _Atomic int writer_stop;
+
+/* Reserve and commit one micro-dollar for ever: what is held is 0 or 1 at every instant. */
+static void *write_pairs(void *writes) {
+    bench_pin(1);
+    while (!atomic_load_explicit(&writer_stop, memory_order_relaxed)) {
+        *(uint64_t *)writes += 2 * reserve(1) * commit(1);
+    }
+    return NULL;
+}
+
+/* Print one row: nanoseconds a read beside that writer, and how many pairs no instant had. */
+static void read_beside_a_writer(uint64_t count) {
+    pthread_t writer;
+    uint64_t writes = 0, torn = 0;
+    reset();
+    must(pa_balance_restore(&account.balance, PA_CASH_MAX_E6, 0) == PA_OK);
+    must(pthread_create(&writer, NULL, write_pairs, &writes) == 0);
+    bench_pin(0);
+    const uint64_t start = bench_now_ns();
+    for (uint64_t i = 0; i < count; ++i) {
+        pa_balance_snapshot pair;
+        pa_balance_read(&account.balance, &pair);
+        torn += pair.held_e6 != 0 && pair.held_e6 != 1;
+    }
+    const double ns = (double)(bench_now_ns() - start);
+    atomic_store(&writer_stop, 1);
+    pthread_join(writer, NULL);
+    char note[128];
+    snprintf(note, sizeof note, "%llu torn in %llu reads, writer %.0f M/s", (unsigned long long)torn,
+             (unsigned long long)count, (double)writes / ns * 1e3);
+    const double each = ns / (double)count;
+    bench_print("read_pair_beside_a_writer", 1, &each, 1, note);
+}
+
+/* usage: bench_account READS: how many reads to make beside a writer. */
+int main(int argc, char **argv) {
+    must(argc == 2);
     bench_begin("account");
     bench_row("loop", 1, NULL, bench_loop, "contained in every figure below");
     for (int threads = 1; threads <= 2; ++threads) {
@@ -103,6 +161,9 @@ int main(void) {
         bench_row("reserve_and_release", threads, reset, reserve_and_release,
                   threads == 1 ? "two operations" : "two operations; two threads on one word");
     }
+    bench_row("copy_pair", 1, reset, copy_pair, "two plain loads");
+    bench_row("read_pair", 1, reset, read_pair, "no writer near");
+    read_beside_a_writer(strtoull(argv[1], NULL, 10));
     bench_end();
     return 0;
 }

@@ -109,6 +109,17 @@ static inline int bench_ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Print one row; the rounds in ascending order. */
+static inline void bench_print(const char *name, int threads, const double *rounds, int count,
+                               const char *note) {
+    printf("%s\n  {\"name\": \"%s\", \"unit\": \"ns\", \"threads\": %d, \"median\": %.2f, "
+           "\"min\": %.2f, \"max\": %.2f, \"rounds\": %d, \"note\": \"%s\"}",
+           bench_separator, name, threads, rounds[count / 2], rounds[0], rounds[count - 1], count,
+           note);
+    bench_separator = ",";
+    fflush(stdout);
+}
+
 /* Calibrate, warm up, measure and print one row. `reset` (or NULL) runs before every round,
  * outside the clock. */
 static inline void bench_row(const char *name, int threads, void (*reset)(void), bench_fn *run,
@@ -131,12 +142,7 @@ static inline void bench_row(const char *name, int threads, void (*reset)(void),
         }
     }
     qsort(rounds, ROUNDS, sizeof *rounds, bench_ascending);
-    printf("%s\n  {\"name\": \"%s\", \"unit\": \"ns\", \"threads\": %d, \"median\": %.2f, "
-           "\"min\": %.2f, \"max\": %.2f, \"rounds\": %d, \"note\": \"%s\"}",
-           bench_separator, name, threads, rounds[ROUNDS / 2], rounds[0], rounds[ROUNDS - 1],
-           ROUNDS, note);
-    bench_separator = ",";
-    fflush(stdout);
+    bench_print(name, threads, rounds, ROUNDS, note);
 }
 
 /* An empty loop, for what the loop itself costs. */

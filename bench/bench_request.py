@@ -75,6 +75,10 @@ def check_requests(inputs: Inputs, signer: OrderSigner, legs: int) -> None:
                 sdk.request(sdk.arguments(basket[:legs]))
             assert sdk.body == body, "the SDK sends other bytes"
             assert sdk.headers == headers, "the SDK sends other headers"
+            if wallet == 0:
+                with sdk.frozen(salts, times, inputs.now_ms // 1000):
+                    sdk.request_of_amounts(sdk.amounts(basket[:legs], times))
+                assert (sdk.body, sdk.headers) == (body, headers), "the SDK's builder differs"
     if wallet != 3:  # type 3 signs the wallet's digest, which the comparison above covers
         assert_recovers(digests, b"".join(signatures), inputs.address)
 
@@ -95,7 +99,7 @@ def _against_raw(run: Run, legs: int) -> Iterator[Row]:
             rounds=run.rounds,
             turn=8,
             goal=ROW_7,
-            note=f"against {legs} raw signatures with libsecp256k1's default nonce",
+            note=f"against {legs} raw signatures of libsecp256k1, default nonce",
         )
     own, _ = core_side(run, signer, digests)
     yield paired(
@@ -127,31 +131,51 @@ def _against_raw(run: Run, legs: int) -> Iterator[Row]:
 
 
 def _against_sdk(run: Run) -> Iterator[Row]:
-    """Row 9, prepared and general."""
+    """Row 9, and the same with the same work on both sides."""
     inputs = run.inputs
     version = installed()
-    names = {
-        legs: (f"9 signal to request, {legs} legs", f"general path, {legs} legs") for legs in (2, 3)
-    }
     if version is None:
-        for pair in names.values():
-            for name in pair:
-                yield Row(name=name, note="py-clob-client-v2 is not installed")
+        for name in ("9 signal to request", "price and size given", "general path"):
+            yield Row(name=name, note="py-clob-client-v2 is not installed")
         return
     sdk = Sdk(inputs)
-    signer = inputs.signer()
-    for legs, (prepared, general) in names.items():
-        against = _sdk(inputs, sdk, legs)
-        note = f"against py-clob-client-v2 {version}, create_order + post_orders; the same bytes"
-        request = inputs.request(inputs.signer(backend="native"))
-        yield paired(
-            prepared, _priced(inputs, request, legs), against, rounds=run.rounds, turn=4,
-            goal=ROW_9, note=f"price and size in; {note}",
-        )  # fmt: skip
-        yield paired(
-            general, _general(inputs, signer, legs), against, rounds=run.rounds, turn=4,
-            faster=True, note=f"Order, sign, batch_body, l2_headers; {note}",
-        )  # fmt: skip
+    request = inputs.request(inputs.signer(backend="native"))
+    for legs in (2, 3):
+        whole = _sdk(inputs, sdk, legs)
+        public = f"against create_order + post_orders of py-clob-client-v2 {version}"
+        for name, ours, against, goal, note in (
+            (
+                f"9 signal to request, {legs} legs",
+                _prepared(inputs, request, legs),
+                whole,
+                ROW_9,
+                public,
+            ),
+            (
+                f"price and size given, {legs} legs",
+                _priced(inputs, request, legs),
+                whole,
+                None,
+                f"limit_amounts on the way, header values read; {public}",
+            ),
+            (
+                f"amounts given, {legs} legs",
+                _prepared(inputs, request, legs),
+                _sdk_core(inputs, sdk, legs),
+                None,
+                "against the SDK's builder, kept per contract, json.dumps and header",
+            ),
+            (
+                f"general path, {legs} legs",
+                _general(inputs, inputs.signer(), legs),
+                whole,
+                None,
+                f"limit_amounts, Order, sign, batch_body, l2_headers; {public}",
+            ),
+        ):
+            yield paired(
+                name, ours, against, rounds=run.rounds, turn=4, goal=goal, faster=True, note=note
+            )
 
 
 def _bodies(run: Run) -> Iterator[Row]:
@@ -284,6 +308,20 @@ def _sdk(inputs: Inputs, sdk: Sdk, legs: int) -> Side:
     return side
 
 
+def _sdk_core(inputs: Inputs, sdk: Sdk, legs: int) -> Side:
+    baskets = [sdk.amounts(basket[:legs]) for basket in inputs.baskets]
+    request = sdk.request_of_amounts
+
+    def side(first: int, last: int) -> int:
+        chosen = baskets[first:last]
+        start = perf_counter_ns()
+        for basket in chosen:
+            request(basket)
+        return perf_counter_ns() - start
+
+    return side
+
+
 def _in_c(run: Run, request: Request, legs: int) -> Side:
     """Return pa_request_build over legs written beforehand."""
     packed = b""
@@ -296,7 +334,7 @@ def _in_c(run: Run, request: Request, legs: int) -> Side:
     loop = run.native.loops.loop_build
     before = (build, request._cdata, request._stamp, ffi.from_buffer(packed), legs)
 
-    def side(first: int, last: int) -> int:
+    def side(first: int, last: int, _request: Request = request) -> int:  # which owns its memory
         elapsed = loop(*before, run.inputs.now_ms, body, len(body), built, first, last)
         assert elapsed > 0, "a build was refused"
         return int(elapsed)

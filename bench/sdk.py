@@ -4,6 +4,7 @@ The official SDK (py-clob-client-v2, optional extra ``bench``) with its network 
 What runs is the SDK's public way, `create_order` for each leg and `post_orders`, from arguments
 to the bytes and headers it would send: the caches it fills from the network are filled by hand,
 and `_post` keeps what it is given. Nothing else is changed, and for figures not even time or salt.
+With amounts given, its order builder is asked directly, made once per contract.
 """
 
 import itertools
@@ -49,6 +50,15 @@ class Sdk:
         self.client._ClobClient__tick_sizes = dict.fromkeys(self._tokens, TICK)
         self.client._ClobClient__cached_version = 2
         self.client._post = self._keep
+        config = import_module("py_clob_client_v2.config").get_contract_config(137)
+        make = import_module("py_clob_client_v2.order_utils").ExchangeOrderBuilderV2
+        self._builders = {
+            neg_risk: make(contract, 137, self.client.signer)
+            for neg_risk, contract in (
+                (False, config.exchange_v2),
+                (True, config.neg_risk_exchange_v2),
+            )
+        }
         self.body = b""
         self.headers: dict[str, str] = {}
 
@@ -77,6 +87,36 @@ class Sdk:
             [wrap(order=create(args, options), orderType=ORDER_TYPE) for args, options in basket]
         )
 
+    def amounts(
+        self, signals: Sequence[Signal], times_ms: Sequence[int] = ()
+    ) -> list[tuple[Any, Any]]:
+        """Return what `request_of_amounts` wants: a builder and the order's data, for each leg."""
+        types = import_module("py_clob_client_v2.order_utils")
+        builder = self.client.builder
+        return [
+            (
+                self._builders[self._options[signal.token].neg_risk],
+                types.OrderDataV2(
+                    maker=builder.funder,
+                    signer=self.client.signer.address(),
+                    tokenId=self._tokens[signal.token],
+                    makerAmount=str(signal.maker_amount),
+                    takerAmount=str(signal.taker_amount),
+                    side=types.Side[str(signal.side)],
+                    signatureType=builder.signature_type,
+                    timestamp=str(timestamp) if timestamp else None,
+                ),
+            )
+            for signal, timestamp in zip(signals, times_ms or [0] * len(signals), strict=True)
+        ]
+
+    def request_of_amounts(self, basket: Sequence[tuple[Any, Any]]) -> None:
+        """Do the same from amounts, by the shortest way through the SDK's own parts."""
+        wrap = self._post_args
+        self.client.post_orders(
+            [wrap(order=one.build_signed_order(data), orderType=ORDER_TYPE) for one, data in basket]
+        )
+
     @contextmanager
     def frozen(self, salts: Sequence[int], times_ms: Sequence[int], seconds: int) -> Iterator[None]:
         """Let the next orders have these salts and times, and the request this second."""
@@ -85,9 +125,14 @@ class Sdk:
         salt_texts, clock = map(str, salts), itertools.chain(times_ms)
         builder.time = SimpleNamespace(time_ns=lambda: next(clock) * 1_000_000)
         builder.ExchangeOrderBuilderV2 = partial(build, generate_salt=lambda: next(salt_texts))
+        kept = [(one, one.generate_salt) for one in self._builders.values()]
+        for one, _ in kept:
+            one.generate_salt = lambda: next(salt_texts)
         self.client._get_timestamp = lambda: seconds
         try:
             yield
         finally:
             builder.time, builder.ExchangeOrderBuilderV2 = time, build
+            for one, generate in kept:
+                one.generate_salt = generate
             del self.client._get_timestamp

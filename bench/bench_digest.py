@@ -127,7 +127,7 @@ def _at_once(joined: bytes, count: int, out: Any) -> Side:
         start = perf_counter_ns()
         for at in chosen:
             many(at, STRUCT_BYTES, STRUCT_BYTES, count, out)
-            bytes(out)
+            ffi.buffer(out)[:]
         return perf_counter_ns() - start
 
     return side

@@ -174,7 +174,7 @@ def _against_sdk(run: Run) -> Iterator[Row]:
             ),
         ):
             yield paired(
-                name, ours, against, rounds=run.rounds, turn=4, goal=goal, faster=True, note=note
+                name, ours, against, rounds=run.rounds, goal=goal, faster=True, note=note
             )
 
 

@@ -173,9 +173,7 @@ def _against_sdk(run: Run) -> Iterator[Row]:
                 f"limit_amounts, Order, sign, batch_body, l2_headers; {public}",
             ),
         ):
-            yield paired(
-                name, ours, against, rounds=run.rounds, goal=goal, faster=True, note=note
-            )
+            yield paired(name, ours, against, rounds=run.rounds, goal=goal, faster=True, note=note)
 
 
 def _bodies(run: Run) -> Iterator[Row]:
@@ -263,9 +261,7 @@ def _general(inputs: Inputs, signer: OrderSigner, legs: int) -> Side:
     """Return the general path from price and size to body and headers, orders made on the way."""
     baskets = [basket[:legs] for basket in inputs.baskets]
     credentials, seconds, tick = inputs.credentials, inputs.now_ms // 1000, Decimal(TICK)
-    prices = {
-        id(s): (Decimal(s.price), Decimal(s.size)) for basket in baskets for s in basket
-    }
+    prices = {id(s): (Decimal(s.price), Decimal(s.size)) for basket in baskets for s in basket}
 
     def order(signal: Signal, salt: int) -> Order:
         amounts = limit_amounts(*prices[id(signal)], signal.side, tick)

@@ -16,7 +16,7 @@ from bench.inputs import HALF_ORDER, Run
 from bench.paired import INPUTS, Row, Side, paired
 from polyarb._core import ffi, lib
 from polyarb.core.digest import checksum_address, keccak256
-from polyarb.domain.order import Order
+from polyarb.domain.order import SIDE_CODE, Order
 from polyarb.exchange.signing import OrderSigner, _library
 
 SIGNATURE_BYTES = 65
@@ -176,7 +176,7 @@ def _typed_data(signer: OrderSigner, order: Order) -> tuple[dict[str, Any], ...]
         "tokenId": order.token_id,
         "makerAmount": order.maker_amount,
         "takerAmount": order.taker_amount,
-        "side": order.side.code,
+        "side": SIDE_CODE[order.side],
         "signatureType": int(order.signature_type),
         "timestamp": order.timestamp,
         "metadata": bytes.fromhex(order.metadata[2:]),

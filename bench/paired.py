@@ -160,9 +160,7 @@ def summarize(
         name=name,
         ours=statistics.median(ours for ours, _ in samples) / operations,
         against=statistics.median(against for _, against in samples) / operations,
-        ratios=tuple(
-            against / ours if faster else ours / against for ours, against in samples
-        ),
+        ratios=tuple(against / ours if faster else ours / against for ours, against in samples),
         goal=goal,
         note=note,
     )
@@ -219,9 +217,7 @@ def select(suites: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return [name for name in suites if not wanted or name in wanted]
 
 
-def _pass(
-    ours: Side, against: Side, turn: int, *, flip: bool
-) -> tuple[list[int], list[int]]:
+def _pass(ours: Side, against: Side, turn: int, *, flip: bool) -> tuple[list[int], list[int]]:
     """Go through the inputs once, taking turns; `flip` lets the other side begin."""
     times: tuple[list[int], list[int]] = [], []
     order = ((1, against), (0, ours)) if flip else ((0, ours), (1, against))
@@ -231,9 +227,7 @@ def _pass(
     return times
 
 
-def _round(
-    ours: Side, against: Side, turn: int, passes: int, *, flip: bool
-) -> tuple[float, float]:
+def _round(ours: Side, against: Side, turn: int, passes: int, *, flip: bool) -> tuple[float, float]:
     """Return the median turn of either side."""
     gc.collect()
     gc.disable()

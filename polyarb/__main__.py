@@ -7,6 +7,8 @@ def main() -> int:
     """Run the command line; say what to do where the core was never compiled."""
     try:
         from polyarb.control.cli import main as run  # noqa: PLC0415  (the import may fail)
+
+        return run()
     except ModuleNotFoundError as error:
         if error.name != "polyarb._core":
             raise
@@ -16,7 +18,6 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    return run()
 
 
 if __name__ == "__main__":

@@ -10,16 +10,23 @@
 /* What one level runs, widest first: `ways` states in one call. The scalar row ends each. */
 typedef struct {
     keccak_fn *permute;
+    absorb_fn *absorb;
     size_t ways;
 } kernel;
 
-static const kernel SCALAR[] = {{pa_keccak_scalar, 1}};
+static const kernel SCALAR[] = {{pa_keccak_scalar, pa_keccak_absorb_x1, 1}};
 #if defined(__x86_64__)
 /* 495 ns for 8, 273 for 4, 265 for 1 against 334 scalar on the machine of bench/README.md; two
  * or three messages are cheaper in four lanes than one after the other. */
-static const kernel AVX2[] = {{pa_keccak_x4_avx2, 4}, {pa_keccak_scalar, 1}};
+static const kernel AVX2[] = {
+    {pa_keccak_x4_avx2, pa_keccak_absorb_x4, 4},
+    {pa_keccak_scalar, pa_keccak_absorb_x1, 1},
+};
 static const kernel AVX512[] = {
-    {pa_keccak_x8_avx512, 8}, {pa_keccak_x4_avx512, 4}, {pa_keccak_x1_avx512, 1}};
+    {pa_keccak_x8_avx512, pa_keccak_absorb_x8, 8},
+    {pa_keccak_x4_avx512, pa_keccak_absorb_x4, 4},
+    {pa_keccak_x1_avx512, pa_keccak_absorb_x1, 1},
+};
 #endif
 
 static const kernel *kernels = SCALAR; /* written before start only */
@@ -33,38 +40,40 @@ static const kernel *kernel_for(size_t count) {
     return k;
 }
 
-static uint64_t load_le64(const uint8_t *p) {
-    uint64_t v;
-    memcpy(&v, p, sizeof v); /* every target is little endian; _Static_assert below */
-    return v;
-}
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lanes are little endian");
 
 /* Hash `used` messages, 1..k->ways of them; idle ways repeat the first. */
 static void hash_group(const kernel *k, const uint8_t *data, size_t stride, size_t bytes,
                        size_t used, uint8_t *out) {
+    static const uint8_t LAST[8] = {[7] = 0x80}; /* ends the rate, FIPS 202 section 5.1 */
     const size_t ways = k->ways;
-    _Alignas(64) uint64_t state[KECCAK_LANES * WAYS_MAX] = {0};
-    size_t at = 0;
+    _Alignas(64) uint64_t state[KECCAK_LANES * WAYS_MAX];
+    const uint8_t *from[WAYS_MAX] = {data}, *parts[WAYS_MAX] = {NULL}, *last[WAYS_MAX] = {LAST};
+    uint64_t part[WAYS_MAX];
 
-    for (; bytes - at >= KECCAK_RATE; at += KECCAK_RATE) {
-        for (size_t w = 0; w < ways; ++w) {
-            const uint8_t *p = data + (w < used ? w : 0) * stride + at;
-            for (size_t i = 0; i < KECCAK_RATE_LANES; ++i) {
-                state[i * ways + w] ^= load_le64(p + 8 * i);
-            }
-        }
-        k->permute(state);
-    }
+    memset(state, 0, KECCAK_LANES * ways * sizeof *state);
     for (size_t w = 0; w < ways; ++w) {
-        uint8_t block[KECCAK_RATE] = {0};
-        memcpy(block, data + (w < used ? w : 0) * stride + at, bytes - at);
-        block[bytes - at] = 0x01;
-        block[KECCAK_RATE - 1] |= 0x80;
-        for (size_t i = 0; i < KECCAK_RATE_LANES; ++i) {
-            state[i * ways + w] ^= load_le64(block + 8 * i);
+        from[w] = data + (w < used ? w : 0) * stride;
+        parts[w] = (const uint8_t *)&part[w];
+        last[w] = LAST;
+    }
+    for (; bytes >= KECCAK_RATE; bytes -= KECCAK_RATE) {
+        k->absorb(state, from, KECCAK_RATE_LANES);
+        k->permute(state);
+        for (size_t w = 0; w < ways; ++w) {
+            from[w] += KECCAK_RATE;
         }
     }
+    const size_t lanes = bytes / 8, rest = bytes % 8;
+    k->absorb(state, from, lanes);
+    for (size_t w = 0; w < ways; ++w) {
+        part[w] = (uint64_t)0x01 << 8 * rest;
+        for (size_t i = 0; i < rest; ++i) {
+            part[w] |= (uint64_t)from[w][8 * lanes + i] << 8 * i;
+        }
+    }
+    k->absorb(state + lanes * ways, parts, 1);
+    k->absorb(state + (KECCAK_RATE_LANES - 1) * ways, last, 1);
     k->permute(state);
     for (size_t w = 0; w < used; ++w) {
         for (size_t i = 0; i < PA_HASH_BYTES / 8; ++i) {
@@ -112,23 +121,23 @@ void pa_address_text(const uint8_t *address, char *out) {
     }
 }
 
-/* Every kernel of `k` against the scalar permutation, each way with a state of its own. */
+/* Absorb and permute of `k` against the scalar permutation, each way with a state of its own. */
 static int agrees(const kernel *k) {
-    _Alignas(64) uint64_t many[KECCAK_LANES * WAYS_MAX];
-    uint64_t one[KECCAK_LANES];
-    for (size_t i = 0; i < KECCAK_LANES * k->ways; ++i) {
-        many[i] = 0x9E3779B97F4A7C15U * (i + 1);
-    }
+    _Alignas(64) uint64_t many[KECCAK_LANES * WAYS_MAX] = {0};
+    uint64_t alone[WAYS_MAX][KECCAK_LANES];
+    const uint8_t *from[WAYS_MAX] = {NULL};
     for (size_t w = 0; w < k->ways; ++w) {
+        from[w] = (const uint8_t *)alone[w];
         for (size_t i = 0; i < KECCAK_LANES; ++i) {
-            one[i] = 0x9E3779B97F4A7C15U * (i * k->ways + w + 1);
+            alone[w][i] = 0x9E3779B97F4A7C15U * (i * k->ways + w + 1);
         }
-        pa_keccak_scalar(one);
-        if (w == 0) {
-            k->permute(many);
-        }
+    }
+    k->absorb(many, from, KECCAK_LANES);
+    k->permute(many);
+    for (size_t w = 0; w < k->ways; ++w) {
+        pa_keccak_scalar(alone[w]);
         for (size_t i = 0; i < KECCAK_LANES; ++i) {
-            if (many[i * k->ways + w] != one[i]) {
+            if (many[i * k->ways + w] != alone[w][i]) {
                 return 0;
             }
         }

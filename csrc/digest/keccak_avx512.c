@@ -2,6 +2,7 @@
  * with a rotate and a three-input boolean in one instruction each. */
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <string.h>
 
 #include "digest/keccak_kernel.h"
 
@@ -68,6 +69,22 @@ void pa_keccak_x8_avx512(uint64_t *state) {
     KECCAK_F1600(a);
     for (int i = 0; i < KECCAK_LANES; ++i) {
         _mm512_storeu_si512(state + 8 * i, a[i]);
+    }
+}
+
+static long long lane(const uint8_t *p, size_t i) {
+    long long v;
+    memcpy(&v, p + 8 * i, sizeof v);
+    return v;
+}
+
+__attribute__((target("avx512f,avx512vl")))
+void pa_keccak_absorb_x8(uint64_t *state, const uint8_t *const *from, size_t lanes) {
+    for (size_t i = 0; i < lanes; ++i) {
+        const __m512i v = _mm512_set_epi64(lane(from[7], i), lane(from[6], i), lane(from[5], i),
+                                           lane(from[4], i), lane(from[3], i), lane(from[2], i),
+                                           lane(from[1], i), lane(from[0], i));
+        _mm512_storeu_si512(state + 8 * i, _mm512_xor_si512(_mm512_loadu_si512(state + 8 * i), v));
     }
 }
 #else

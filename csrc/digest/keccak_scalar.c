@@ -24,3 +24,11 @@ void pa_keccak_scalar(uint64_t *state) {
     KECCAK_F1600(a);
     memcpy(state, a, sizeof a);
 }
+
+void pa_keccak_absorb_x1(uint64_t *state, const uint8_t *const *from, size_t lanes) {
+    for (size_t i = 0; i < lanes; ++i) {
+        uint64_t v;
+        memcpy(&v, from[0] + 8 * i, sizeof v);
+        state[i] ^= v;
+    }
+}

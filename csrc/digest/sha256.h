@@ -17,7 +17,6 @@
 
 /* cffi:begin */
 #define PA_BASE64_DIGEST_BYTES 44 /* 32 bytes in base64url, padding kept */
-#define PA_HMAC_PARTS_MAX 8
 
 /* A key, ready to sign: the state after its inner and its outer block (RFC 2104). */
 typedef struct pa_hmac {

@@ -12,7 +12,7 @@ from polyarb.core.base import UINT64_MAX, check, integer
 from polyarb.core.digest import BATCH_MAX, DOMAIN, Domains, HmacKey, pack_order
 from polyarb.core.encode import ORDER_TYPE, owner_bytes
 from polyarb.core.sign import Signer
-from polyarb.domain.order import Generation, Order, OrderType, Side
+from polyarb.domain.order import SIDE_CODE, Generation, Order, OrderType, Side
 
 _LEG: Final = struct.Struct("=QQQIBBBx")
 assert _LEG.size == ffi.sizeof("pa_leg")
@@ -60,7 +60,7 @@ class Request:
 
     __slots__ = (
         *("_body", "_built", "_cdata", "_keep", "_legs", "_pointers", "_stamp"),
-        *("_token_count", "body_bytes"),
+        *("_token_count", "_view", "body_bytes"),
     )
 
     def __init__(
@@ -93,6 +93,7 @@ class Request:
         self._stamp = stamps.cdata
         self._legs = bytearray(_LEG.size * BATCH_MAX)
         self._body = bytearray(_BODY_BYTES)
+        self._view = memoryview(self._body).toreadonly()
         self._built = ffi.new("pa_built *")
         self._pointers = (
             ffi.from_buffer("pa_leg[]", self._legs),
@@ -131,10 +132,17 @@ class Request:
         """
         try:
             _LEG.pack_into(
-                *(self._legs, _LEG.size * index, maker_amount, taker_amount, expiration_s),
-                *(token, side.code, ORDER_TYPE[order_type], _FLAG[post_only]),
+                self._legs,
+                _LEG.size * index,
+                maker_amount,
+                taker_amount,
+                expiration_s,
+                token,
+                SIDE_CODE[side],
+                ORDER_TYPE[order_type],
+                _FLAG[post_only],
             )
-        except (struct.error, KeyError, AttributeError, TypeError):
+        except (struct.error, KeyError, TypeError):
             self._explain(index, token, maker_amount, taker_amount, expiration_s)
             raise errors.ArgumentTypeError(
                 f"side {side!r}, order_type {order_type!r} or post_only {post_only!r} is none"
@@ -162,8 +170,7 @@ class Request:
         legs, body = self._pointers
         try:
             status = lib.pa_request_build(
-                *(self._cdata, self._stamp, legs, count, now_ms),
-                *(body, _BODY_BYTES, self._built),
+                self._cdata, self._stamp, legs, count, now_ms, body, _BODY_BYTES, self._built
             )
         except (TypeError, OverflowError):
             status = lib.PA_E_RANGE
@@ -172,7 +179,7 @@ class Request:
             integer("now_ms", now_ms, STAMP_MS_MIN, STAMP_MS_MAX)
             check(status, f"request of {count} legs")
         self.body_bytes = self._built.body_bytes
-        return memoryview(self._body)[: self.body_bytes]
+        return self._view[: self.body_bytes]
 
     @property
     def timestamp(self) -> str:

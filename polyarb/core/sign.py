@@ -70,7 +70,7 @@ class Signer:
             raise errors.RangeError(f"digest has {len(digest)} bytes, not 32")
         out = ffi.new("uint8_t[65]")
         check(lib.pa_signer_sign(self.cdata, digest, out), "signing")
-        return bytes(out)
+        return ffi.buffer(out)[:]  # type: ignore[no-any-return]
 
     def sign_orders(self, batch: OrderBatch, domains: Domains) -> None:
         """Hash and sign a whole basket in one crossing; the batch holds the signatures."""

@@ -39,10 +39,9 @@ class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
 
-    @property
-    def code(self) -> int:
-        """Return the signed value: 0 BUY, 1 SELL."""
-        return int(self is Side.SELL)
+
+SIDE_CODE: Final = {Side.BUY: 0, Side.SELL: 1}
+"""The signed value of each side."""
 
 
 class OrderType(StrEnum):

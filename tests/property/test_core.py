@@ -16,7 +16,7 @@ from polyarb import errors
 from polyarb.core import keccak256
 from polyarb.core.base import format_fixed, kernels, parse_fixed, select_kernel
 from polyarb.core.digest import Domains, HmacKey, OrderBatch
-from polyarb.domain.order import Generation, Order, SignedOrder
+from polyarb.domain.order import SIDE_CODE, Generation, Order, SignedOrder
 from polyarb.exchange.contracts import EXCHANGES, exchange_contracts
 from polyarb.exchange.orders import batch_body
 
@@ -93,7 +93,7 @@ def test_hmac_equals_the_slow_twin(key: bytes, parts: list[bytes]) -> None:
 def twin_hashes(order: Order) -> tuple[bytes, bytes, bytes]:
     """Struct hash, digest and what is signed, as the slow twin has them."""
     fields: dict[str, Any] = {name: getattr(order, attribute) for name, attribute in NAMES.items()}
-    fields |= {"side": order.side.code, "signatureType": int(order.signature_type)}
+    fields |= {"side": SIDE_CODE[order.side], "signatureType": int(order.signature_type)}
     number = int(order.generation[1])
     struct_hash = eip712.order_struct_hash(number, fields)
     row = ROWS.get((str(order.generation), order.neg_risk), 4)

@@ -138,8 +138,23 @@ def test_hmac_key_shows_nothing_and_is_wiped() -> None:
     gc.collect()
 
 
-def test_hmac_refuses_more_parts_than_it_takes() -> None:
-    with pytest.raises(errors.CapacityError, match="9 parts are more than 8"):
-        HmacKey(b"k").sign(*[b"x"] * 9)
-    with pytest.raises(errors.ArgumentTypeError, match="part must be bytes"):
-        HmacKey(b"k").sign("text")  # type: ignore[arg-type]
+@pytest.mark.parametrize("part", ["text", None, 5])
+def test_hmac_takes_bytes_only(part: Any) -> None:
+    with pytest.raises(errors.ArgumentTypeError, match="parts must be bytes"):
+        HmacKey(b"k").sign(b"POST", part)
+
+
+@pytest.mark.parametrize("index", [-1, 2, None, 0.0])
+def test_what_is_not_in_a_batch_is_named(index: Any) -> None:
+    batch = OrderBatch([order_of("v2", vectors("v2_orders")[0])] * 2)
+    domains = Domains(137, exchange_contracts(137))
+    for act in (
+        lambda: batch.digest(index),
+        lambda: batch.signature(index),
+        lambda: batch.put_signature(index, domains, bytes(65)),
+        lambda: batch.put_transmitted(index, "0x" + "1" * 130),
+    ):
+        with pytest.raises(errors.InputError, match="index"):
+            act()
+    with pytest.raises(errors.RangeError, match="signature has 64 bytes"):
+        batch.put_signature(0, domains, bytes(64))

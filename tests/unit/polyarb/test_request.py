@@ -143,7 +143,7 @@ def test_timestamps_rise_even_if_the_clock_does_not(account: Account) -> None:
         (0, -1, errors.RangeError, "index -1"),
         (1, 3, errors.RangeError, r"token 3 is outside 0\.\.2"),
         (1, -1, errors.RangeError, "token -1"),
-        (2, "BUY", errors.ArgumentTypeError, "side 'BUY'"),
+        (2, "buy", errors.ArgumentTypeError, "side 'buy'"),
         (2, None, errors.ArgumentTypeError, "side None"),
         (3, -1, errors.RangeError, r"maker_amount -1 is outside 0\.\."),
         (3, 2**64, errors.RangeError, "maker_amount 18446744073709551616"),

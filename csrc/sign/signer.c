@@ -35,11 +35,20 @@ pa_status pa_signer_init(pa_signer *signer, const pa_secp256k1 *library, const u
     return PA_OK;
 }
 
+/* A wiped signer; no key is zero. */
+static int is_zero(const uint8_t *secret) {
+    uint8_t any = 0;
+    for (int i = 0; i < 32; ++i) {
+        any |= secret[i];
+    }
+    return any == 0;
+}
+
 pa_status pa_signer_sign(const pa_signer *signer, const uint8_t *digest, uint8_t *out) {
     _Alignas(16) unsigned char signature[65]; /* secp256k1_ecdsa_recoverable_signature */
     int recovery = 0;
     memset(out, 0, 65);
-    if (signer->sign == NULL ||
+    if (is_zero(signer->secret) ||
         !signer->sign(signer->context, signature, digest, signer->secret, signer->nonce, NULL) ||
         !signer->serialize(signer->context, out, &recovery, signature) || recovery < 0 ||
         recovery > 1) {
@@ -65,5 +74,6 @@ pa_status pa_sign_orders(const pa_signer *signer, const pa_domains *domains,
 }
 
 void pa_signer_wipe(pa_signer *signer) {
-    explicit_bzero(signer, sizeof *signer);
+    /* The addresses stay: a signature under way in another thread must not jump to nowhere. */
+    explicit_bzero(signer->secret, sizeof signer->secret);
 }

@@ -45,7 +45,8 @@ pa_status pa_signer_sign(const pa_signer *signer, const uint8_t *digest, uint8_t
 pa_status pa_sign_orders(const pa_signer *signer, const pa_domains *domains,
                          const pa_order *orders, size_t count, pa_signed *done);
 
-/* Overwrite the secret. Signing afterwards gives PA_E_KEY. */
+/* Overwrite the secret. Signing afterwards gives PA_E_KEY; a signature that another thread is
+ * making meanwhile is worthless and must be thrown away. */
 void pa_signer_wipe(pa_signer *signer);
 /* cffi:end */
 

@@ -55,7 +55,8 @@ def integer(name: str, value: object, low: int, high: int) -> int:
     if type(value) is not int:
         raise errors.ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}")
     if not low <= value <= high:
-        raise errors.RangeError(f"{name} {value} is outside {low}..{high}")
+        shown = str(value) if -(10**80) < value < 10**80 else "of over 80 digits"
+        raise errors.RangeError(f"{name} {shown} is outside {low}..{high}")
     return value
 
 

@@ -130,14 +130,29 @@ class OrderBatch:
         CapacityError: None, or more than 15.
     """
 
-    __slots__ = ("count", "done", "orders")
+    __slots__ = ("_count", "_done", "_orders")
 
     def __init__(self, orders: Sequence[Order]) -> None:
-        self.count = batch_count(orders)
-        self.orders = ffi.new("pa_order[]", self.count)
-        self.done = ffi.new("pa_signed[]", self.count)
-        for slot, order in zip(self.orders, orders, strict=True):
+        self._count = batch_count(orders)
+        self._orders = ffi.new("pa_order[]", self._count)
+        self._done = ffi.new("pa_signed[]", self._count)
+        for slot, order in zip(self._orders, orders, strict=True):
             pack_order(slot, order)
+
+    @property
+    def count(self) -> int:
+        """How many orders; the two arrays are as long."""
+        return self._count
+
+    @property
+    def orders(self) -> Any:
+        """``pa_order[count]``, as long as the batch lives."""
+        return self._orders
+
+    @property
+    def done(self) -> Any:
+        """``pa_signed[count]``, as long as the batch lives."""
+        return self._done
 
     def hash(self, domains: Domains) -> None:
         """Fill struct hash, digest and what is to be signed, all orders side by side."""

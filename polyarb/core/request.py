@@ -59,7 +59,7 @@ class Request:
     """
 
     __slots__ = (
-        *("_body", "_built", "_cdata", "_keep", "_legs", "_pointers", "_stamp"),
+        *("_body", "_built", "_cdata", "_filled", "_keep", "_legs", "_pointers", "_stamp"),
         *("_token_count", "_view", "body_bytes"),
     )
 
@@ -101,6 +101,7 @@ class Request:
         )
         self._token_count = len(tokens)
         self.body_bytes = 0
+        self._filled = 0
 
     def put_leg(
         self,
@@ -142,15 +143,18 @@ class Request:
                 ORDER_TYPE[order_type],
                 _FLAG[post_only],
             )
-        except (struct.error, KeyError, TypeError):
+            in_range = 0 <= index < BATCH_MAX and token < self._token_count
+        except (struct.error, KeyError, TypeError, ValueError, IndexError, OverflowError):
+            in_range = False
+        if not in_range:
             self._explain(index, token, maker_amount, taker_amount, expiration_s)
             raise errors.ArgumentTypeError(
-                f"side {side!r}, order_type {order_type!r} or post_only {post_only!r} is none"
-            ) from None
-        if not (0 <= index < BATCH_MAX and token < self._token_count):
-            self._explain(index, token, maker_amount, taker_amount, expiration_s)
+                f"side {side!r:.40}, order_type {order_type!r:.40} or post_only "
+                f"{post_only!r:.40} is none"
+            )
         if post_only and order_type in _IMMEDIATE:
             raise errors.RangeError(f"post_only True goes with GTC and GTD, not with {order_type}")
+        self._filled |= 1 << index
 
     def build(self, count: int, now_ms: int) -> memoryview:
         """
@@ -164,10 +168,14 @@ class Request:
             The body of POST /orders, a view that the next build overwrites.
 
         Raises:
-            RangeError: A count or time out of range.
+            RangeError: A count or time out of range, or not exactly the legs 0..count-1 were
+                put since the last build.
             KeyMaterialError: The signer was wiped.
         """
         legs, body = self._pointers
+        if type(count) is int and 1 <= count <= BATCH_MAX and self._filled != (1 << count) - 1:
+            raise errors.RangeError(f"build of {count} legs, but put were {self._filled:#b}")
+        self._filled = 0  # a leg is for one build: the next must not send it again
         try:
             status = lib.pa_request_build(
                 self._cdata, self._stamp, legs, count, now_ms, body, _BODY_BYTES, self._built

@@ -222,3 +222,22 @@ def test_it_shows_no_secret_and_stops_with_its_signer(account: Account) -> None:
     request.put_leg(0, 0, Side.BUY, 1, 2)
     with pytest.raises(errors.KeyMaterialError, match="PA_E_KEY"):
         request.build(1, NOW_MS)
+
+
+def test_a_leg_is_sent_by_one_build_only(account: Account) -> None:
+    request = request_of(signer_of(0), account)
+    request.put_leg(0, 0, Side.BUY, 1, 2)
+    with pytest.raises(errors.RangeError, match="build of 2 legs, but put were 0b1"):
+        request.build(2, NOW_MS)
+    request.build(1, NOW_MS)
+    with pytest.raises(errors.RangeError, match="build of 1 legs, but put were 0b0"):
+        request.build(1, NOW_MS)
+    assert account.stamps.last_ms == NOW_MS
+
+
+@pytest.mark.parametrize("value", [2**70, 10**5000, -(10**5000)], ids=["70 bits", "+", "-"])
+def test_huge_numbers_are_refused_like_others(account: Account, value: int) -> None:
+    request = request_of(signer_of(0), account)
+    for arguments in ((value, 0, Side.BUY, 1, 2), (0, value, Side.BUY, 1, 2)):
+        with pytest.raises(errors.RangeError, match="is outside"):
+            request.put_leg(*arguments)

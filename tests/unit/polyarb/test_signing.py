@@ -3,7 +3,9 @@
 import dataclasses
 import gc
 import pickle
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import coincurve
@@ -13,6 +15,7 @@ from orders import GENERATIONS, order_of
 
 from polyarb import errors
 from polyarb.core import keccak256
+from polyarb.core.digest import HmacKey, OrderBatch
 from polyarb.core.sign import Secp256k1, Signer
 from polyarb.domain.order import Generation
 from polyarb.exchange import signing
@@ -286,3 +289,39 @@ def test_a_signer_s_memory_goes_with_it() -> None:
         assert sum(isinstance(thing, Signer) for thing in gc.get_objects()) == before
     finally:
         gc.enable()
+
+
+def test_wiping_beside_a_signing_thread_does_not_crash() -> None:
+    library = signing._library()
+    assert library is not None
+    for _ in range(50):
+        signer = Signer(library, bytes.fromhex(KEY[2:]), own_nonce=False)
+        refused = threading.Event()
+
+        def sign(signer: Signer = signer, refused: threading.Event = refused) -> None:
+            try:
+                while True:
+                    signer.sign_digest(bytes(32))
+            except errors.KeyMaterialError:
+                refused.set()
+
+        thread = threading.Thread(target=sign)
+        thread.start()
+        signer.wipe()
+        thread.join(timeout=30)
+        assert refused.is_set()
+
+
+def test_parts_of_a_batch_cannot_be_exchanged() -> None:
+    batch = OrderBatch([order_of("v2", vectors("v2_orders")[0])])
+    with pytest.raises(AttributeError):
+        batch.done = batch.orders  # type: ignore[misc]
+
+
+def test_one_hmac_key_serves_several_threads() -> None:
+    key = HmacKey(b"secret")
+    texts = [bytes([i]) * 5000 for i in range(4)]
+    expected = [key.sign(text) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda i: key.sign(texts[i % 4]), range(4000)))
+    assert got == expected * 1000

@@ -42,7 +42,9 @@ PYTHON = {
 DOORS = {
     "websockets": ("feed/socket.py", "sim/server.py"),
     "aiohttp": ("exchange/client.py", "sim/server.py"),
-    "coincurve": ("exchange/signing.py",),
+    "coincurve": ("exchange/signing.py", "sim/signatures.py"),
+    "Crypto": ("sim/signatures.py",),
+    "msgspec": ("sim/",),
     "polyarb._core": ("core/",),
     "cffi": ("core/",),
     "_cffi_backend": ("core/",),

@@ -20,6 +20,15 @@ def vectors(name: str) -> list[dict[str, Any]]:
     return cases
 
 
+def captures(folder: str = "") -> Path:
+    """Return a folder of the recordings, which are never part of the project; skip without them."""
+    shared = Path(__file__).parents[2] / "shared" / "captures"
+    root = Path(os.environ.get("POLYARB_CAPTURES") or shared)
+    if not root.is_dir():
+        pytest.skip(f"no recordings at {root}; set POLYARB_CAPTURES")
+    return root / folder
+
+
 @pytest.fixture(scope="session")
 def c_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Compile and run a C program: ``c_program("unit/csrc/test_fixed.c", "address")``."""

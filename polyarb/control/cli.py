@@ -4,15 +4,37 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TextIO
 
 from polyarb import __version__, errors
 
-EXAMPLE = "example:\n  POLYARB_KERNEL=scalar python -m polyarb selfcheck --json"
+CHECK_EXAMPLE = "example:\n  POLYARB_KERNEL=scalar python -m polyarb selfcheck --json"
+EXCHANGE_EXAMPLE = """\
+The first and only line on stdout, once it listens, is one JSON object: the URLs of every service
+(clob_url, market_ws_url, user_ws_url, gamma_url, data_url, relayer_url, rpc_url, geoblock_url,
+admin_url), chain_id, seed, scenario, pid, and an account with its private key, its four wallets
+and its API credentials. Ctrl-C ends it in order, with a summary on stderr.
+
+examples:
+  python -m polyarb exchange --scenario list
+  python -m polyarb exchange --port 8080 --scenario storm --seed 7
+  python -m polyarb exchange --scenario my.toml --log events.jsonl --duration 60"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Without a command it is ``selfcheck``."""
     given = parser().parse_args(arguments)
+    run = exchange if given.command == "exchange" else selfcheck
+    try:
+        return run(given)
+    except KeyboardInterrupt:
+        return 130
+
+
+def selfcheck(given: argparse.Namespace) -> int:
+    """Prove the build on known answers."""
     try:
         # The kernel is chosen when the core is imported; a bad POLYARB_KERNEL is said here.
         from polyarb.control.selfcheck import report, run_checks  # noqa: PLC0415
@@ -21,10 +43,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (errors.KernelError, errors.SelfTestError) as error:
         print(f"polyarb: {error}", file=sys.stderr)
         return 2 if isinstance(error, errors.KernelError) else 1
-    except KeyboardInterrupt:
-        return 130
     print(json.dumps(checks) if getattr(given, "json", False) else report(checks))
     return 0 if checks["ok"] else 1
+
+
+def exchange(given: argparse.Namespace) -> int:
+    """Run the simulated exchange until Ctrl-C; it needs no C core and imports none."""
+    from polyarb.sim import scenarios  # noqa: PLC0415  (the other commands need not wait for it)
+
+    if given.scenario == "list":
+        found = scenarios.built_in()
+        width = max(map(len, found))
+        for name, scenario in found.items():
+            print(f"{name:{width}}  {scenario.about}")
+        return 0
+    from polyarb.sim import server  # noqa: PLC0415
+
+    with ExitStack() as files:
+        try:
+            scenario = scenarios.find(given.scenario).stocked(
+                size=given.markets, gamma=given.gamma, books=given.books
+            )
+            log = files.enter_context(_created(given.log)) if given.log else None
+            return server.run(
+                scenario,
+                host=given.host,
+                port=given.port,
+                duration_s=given.duration,
+                seed=given.seed,
+                signature_type=given.signature_type,
+                balance_usd=given.balance,
+                write=log.write if log else None,
+            )
+        except errors.InputError as error:
+            print(f"polyarb: {error}", file=sys.stderr)
+            return 2
+
+
+def _created(path: Path) -> TextIO:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise errors.InputError(f"{path}: {error.strerror}") from None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,8 +101,56 @@ def parser() -> argparse.ArgumentParser:
         help="show the build and its kernel, and prove it on known answers",
         description="Show the build and its kernel, reproduce known answers on every kernel and "
         "signing backend, and time the parts of an order's way.",
-        epilog=EXAMPLE,
+        epilog=CHECK_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    _add_exchange(
+        commands.add_parser(
+            "exchange",
+            help="run a simulated exchange for any client, on this machine",
+            description="Run a simulated exchange: CLOB, Gamma, Data API, relayer and both\n"
+            "sockets on one port, with makers, takers and a rival, and faults on demand.",
+            epilog=EXCHANGE_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     return whole
+
+
+def _add_exchange(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=0, metavar="N", help="0, the default, takes a free one")
+    add(
+        "--scenario",
+        default="default",
+        metavar="NAME|FILE.toml",
+        help="what it is made of; 'list' shows the built-in ones (default: %(default)s)",
+    )
+    add("--seed", type=int, default=1, metavar="N", help="of everything random (default: 1)")
+    add(
+        "--signature-type",
+        type=int,
+        choices=range(4),
+        default=3,
+        help="wallet of the account: 0 EOA, 1 proxy, 2 Safe, 3 deposit wallet (default: 3)",
+    )
+    add(
+        "--balance",
+        default="10000",
+        metavar="USD",
+        help="what each of its wallets starts with (default: %(default)s)",
+    )
+    add("--duration", type=float, metavar="S", help="end after so many seconds")
+    add("--log", type=Path, metavar="FILE", help="write the event log, one JSON array a line")
+    add("--markets", type=int, default=0, metavar="N", help="how many markets to make, at least")
+    add("--gamma", default="", metavar="FILE", help="load the catalogue from Gamma JSON instead")
+    add("--books", default="", metavar="FILE", help="open with captured books")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"port {port} is outside 0..65535")
+    return port

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import build_ext
-from bench import bench_digest, bench_hmac, bench_request, bench_sign
+from bench import bench_digest, bench_exchange, bench_hmac, bench_request, bench_sign
 from bench.inputs import Inputs, Run
 from bench.native import BENCH, compiled
 from bench.paired import Goal, Row, select, table
@@ -102,6 +102,7 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "account": account,
     "trace": trace,
     "binding": binding,
+    "exchange": bench_exchange.rows,
 }
 
 

@@ -420,10 +420,10 @@ def _new_market(market: Market, now_ns: int) -> dict[str, Any]:
         "taker_base_fee": "1000" if fee else "0",
         "fees_enabled": fee is not None,
         "fee_schedule": {
-            "exponent": fee.exponent,
-            "rate": fee.rate_e6 / 1e6,
-            "takerOnly": True,
-            "rebateRate": fee.rebate_e6 / 1e6,
+            "exponent": str(fee.exponent),
+            "rate": size(fee.rate_e6),
+            "taker_only": True,
+            "rebate_rate": size(fee.rebate_e6),
         }
         if fee
         else None,

@@ -81,7 +81,7 @@ class Driver:
         """Do what a client asked for, at the present."""
         if not self._behind:
             self._catch_up()
-        self._venue.advance(self._venue.now_ns)  # what the action before this one left for now
+        self._step(self._venue.now_ns)  # what the action before this one left for now
         try:
             act()
         finally:
@@ -106,16 +106,19 @@ class Driver:
         now = began + self._offset_ns
         self.lag_ns_max = max(self.lag_ns_max, now - (venue.next_ns() or now))
         while (due := venue.next_ns()) is not None and due <= now:
-            try:
-                venue.advance(due)  # whole instants only: an action must not fall into one
-            except Exception:  # one bad event must not stop the clock
-                venue.counts["internal_errors"] += 1
-                venue.last_error = traceback.format_exc()
+            self._step(due)  # whole instants only: an action must not fall into one
             if clock.monotonic_ns() - began > SLICE_NS:
                 self._behind = True
                 return
         self._behind = False
         venue.advance(now)
+
+    def _step(self, at_ns: int) -> None:
+        try:
+            self._venue.advance(at_ns)
+        except Exception:  # one bad event must not stop the clock
+            self._venue.counts["internal_errors"] += 1
+            self._venue.last_error = traceback.format_exc()
 
     def _arm(self) -> None:
         due = self._venue.next_ns()
@@ -343,7 +346,7 @@ class Server:
         self._http = web.Server(
             self._answer,
             request_factory=lambda message, payload, protocol, writer, task: web.BaseRequest(
-                message, payload, protocol, writer, task, self._loop, client_max_size=BODY_MAX
+                message, payload, protocol, writer, task, self._loop, client_max_size=BODY_MAX + 1
             ),
             access_log=None,
             logger=_QUIET,
@@ -409,6 +412,8 @@ class Server:
         try:
             async with asyncio.timeout(BODY_S):
                 body = await asked.read()
+                if len(body) > BODY_MAX:
+                    raise web.HTTPRequestEntityTooLarge(BODY_MAX, len(body))
         except web.HTTPRequestEntityTooLarge:
             return _written(error(413, "Payload too large"))
         except TimeoutError:

@@ -563,6 +563,16 @@ def test_py_order_beyond_the_balance_is_refused(trader, market, py_refusal):
     assert "not enough balance / allowance" in message(refusal)
 
 
+def test_py_order_of_a_wallet_without_approvals_is_refused(py, exchange, market, py_refusal):
+    key = "0x" + hashlib.sha256(b"unapproved").hexdigest()
+    newcomer = Py(py, py.ClobClient(exchange.clob_url, exchange.chain_id, key=key))
+    newcomer.client.set_api_creds(newcomer.client.create_or_derive_api_key())
+    exchange.command("deposit", wallet=newcomer.client.get_address(), usd="100")
+    with pytest.raises(py_refusal) as refusal:
+        newcomer.rest(market)
+    assert "the allowance is not enough" in message(refusal)
+
+
 def test_py_order_signed_for_another_exchange_is_refused(trader, listings, py_refusal):
     market = listings["neg_risk"][0]
     order = trader.client.create_order(
@@ -790,20 +800,20 @@ def public(pm: Any, environment: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def make_newcomer(pm: Any, exchange: Any, environment: Any) -> Iterator[Callable[[str], Any]]:
+def make_newcomer(pm: Any, exchange: Any, environment: Any) -> Iterator[Callable[..., Any]]:
     """Make accounts from nothing: each a new key, whose deposit wallet the client deploys."""
     from eth_account import Account
 
     with contextlib.ExitStack() as made:
 
-        def make(name: str) -> Any:
+        def make(name: str, **deposit: Any) -> Any:
             key = "0x" + hashlib.sha256(name.encode()).hexdigest()
             issued = exchange.command("relayer-key", address=Account.from_key(key).address)
             client = pm.SecureClient.create(
                 private_key=key, environment=environment, api_key=pm.RelayerApiKey(**issued)
             )
             made.enter_context(client)
-            exchange.command("deposit", wallet=str(client.wallet), usd="1000")
+            exchange.command("deposit", wallet=str(client.wallet), usd="1000", **deposit)
             return client
 
         yield make
@@ -867,6 +877,23 @@ def test_pm_approvals_of_a_new_wallet_are_missing_until_set_up(make_newcomer):
     assert not newcomer.get_trading_approvals_state().is_fully_approved
     newcomer.setup_trading_approvals()
     eventually(lambda: newcomer.get_trading_approvals_state().is_fully_approved)
+
+
+def test_pm_deposit_can_bring_the_approvals(make_newcomer):
+    newcomer = make_newcomer("approved", approve=True)
+    assert newcomer.get_trading_approvals_state().is_fully_approved
+
+
+def test_pm_approves_what_an_order_was_refused_for(make_newcomer, market):
+    """The client reads in the refusal that the allowance is missing, and posts again."""
+    newcomer = make_newcomer("refused")
+    assert pm_rest(newcomer, market) in pm_open(newcomer)
+    missing = newcomer.get_trading_approvals_state().missing
+    assert missing.erc1155
+    assert newcomer.environment._config.standard_exchange not in {
+        approval.spender for approval in missing.erc20
+    }
+    newcomer.cancel_all()
 
 
 @each_sort

@@ -57,16 +57,11 @@ class Stage:
     def bid(self, index: int, price_e4: int, shares: float) -> Order:
         return self.place(index, 0, price_e4, shares)
 
-    def take(
-        self,
-        index: int,
-        outcome: int,
-        price_e4: int,
-        shares: float,
-        name: str = "",
-        owner: str = "",
-    ) -> None:
-        wallet = self.wallet(name or "client")
+    def take(self, index: int, outcome: int, price_e4: int, shares: float, **who: str) -> None:
+        """Buy at once, as the client or as the wallet `name`."""
+        name = who.get("name", "client")
+        owner = KEY if name == "client" else ""
+        wallet = self.wallet(name)
         self.place(index, outcome, price_e4, shares, wallet=wallet, owner=owner, kind="FAK")
 
     def records(self) -> list[Mispricing]:
@@ -299,9 +294,9 @@ def test_it_ends_with_its_market() -> None:
 def test_a_client_is_scored_by_the_sets_it_bought() -> None:
     stage = three(rate_e6=40_000)
     stage.venue.advance(stage.venue.now_ns + SECOND // 4)
-    stage.take(0, 0, 3000, 20, owner=KEY)
-    stage.take(1, 0, 3300, 25, owner=KEY)
-    stage.take(2, 0, 3400, 50, owner=KEY)
+    stage.take(0, 0, 3000, 20)
+    stage.take(1, 0, 3300, 25)
+    stage.take(2, 0, 3400, 50)
     record = stage.one()
     assert record.ended == f"client {house('client')}"
     score = stage.watched.score(KEY)
@@ -319,7 +314,7 @@ def test_selling_a_token_is_buying_the_other_one() -> None:
     stage.venue.ledger.split(client, stage.event.markets[1], 50 * ONE_E6)
     stage.ask(0, 5000, 60)
     stage.bid(1, 5300, 60)
-    stage.take(0, 0, 5000, 40, owner=KEY)
+    stage.take(0, 0, 5000, 40)
     stage.orders += 1
     stage.venue.execute(
         Order(
@@ -347,8 +342,8 @@ def test_a_fill_counts_once_and_an_episode_offers_its_best() -> None:
     first, second = stage.records()
     assert first.episode == second.episode
     assert {first.profit_e6, second.profit_e6} == {60 * 20_000, 60 * 30_000}
-    stage.take(0, 0, 5000, 60, owner=KEY)
-    stage.take(2, 1, 4800, 60, owner=KEY)
+    stage.take(0, 0, 5000, 60)
+    stage.take(2, 1, 4800, 60)
     score = stage.watched.score(KEY)
     assert (score.episodes, score.available_e6) == (1, 60 * 30_000)
     assert [capture.profit_e6 for capture in score.captures] == [60 * 20_000]
@@ -357,7 +352,7 @@ def test_a_fill_counts_once_and_an_episode_offers_its_best() -> None:
 def test_who_buys_a_decoy_is_told() -> None:
     stage = three(rate_e6=50_000)
     for index, price in enumerate((3000, 3300, 3400)):
-        stage.take(index, 0, price, 10, owner=KEY)
+        stage.take(index, 0, price, 10)
     score = stage.watched.score(KEY)
     assert (score.episodes, score.available_e6, score.captures) == (0, 0, [])
     (capture,) = score.decoys
@@ -368,7 +363,7 @@ def test_who_buys_a_decoy_is_told() -> None:
 def test_a_failed_match_captures_nothing() -> None:
     stage = three()
     for index, price in enumerate((3000, 3300, 3400)):
-        stage.take(index, 0, price, 10, owner=KEY)
+        stage.take(index, 0, price, 10)
     for trade in stage.venue.trades.values():
         trade.status = "FAILED"
     assert stage.watched.score(KEY).captures == []

@@ -1,7 +1,15 @@
 """
 A stand-in for the exchange: exact on the wire, verifying everything, failing on demand.
 
-`polyarb exchange` serves it on a port; `InProcessVenue` is the same without sockets.
+`polyarb exchange` serves it on a port; `InProcessVenue` is the same without sockets. A request goes
+
+    server | inprocess → exchange → router → rest gamma data_api relayer rpc balances admin …
+        → auth, intake (signatures) → venue → matching, ledger → feeds → streams → sockets
+
+and everything that happens by itself waits in the venue's queue: settlements, delays, heartbeats,
+`participants` (makers, fair values, a rival), `faults` (what they are: mishaps, spoil), the `chain`.
+What trades comes from `universe` (made from a seed) or `recorded` (Gamma JSON); `mispricing` keeps
+the score. Nothing here imports what it is there to judge.
 """
 
 from typing import TYPE_CHECKING, Any

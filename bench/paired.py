@@ -49,10 +49,11 @@ class Goal:
     def texts(self, unit: str) -> tuple[str, str]:
         """Return both bounds as the table shows them."""
         sign = "≥" if self.at_least else "≤"
-        return tuple(
-            "" if bound is None else f"{sign} {bound:g}{unit}"
+        shown = (
+            None if bound is None else f"{bound:g}{unit}" if bound < 10_000 else duration(bound)
             for bound in (self.must, self.stretch)
-        )  # type: ignore[return-value]
+        )
+        return tuple(f"{sign} {text}" if text else "" for text in shown)  # type: ignore[return-value]
 
     def _meets(self, value: float, bound: float) -> bool:
         return value >= bound if self.at_least else value <= bound
@@ -179,7 +180,10 @@ def duration(ns: float) -> str:
         return f"{ns:.2f} ns"
     if ns < 10_000:
         return f"{ns:.0f} ns"
-    return f"{ns / 1000:.1f} µs"
+    for unit, size in (("µs", 1e3), ("ms", 1e6)):
+        if ns < 10_000 * size:
+            return f"{ns / size:.1f} {unit}"
+    return f"{ns / 1e9:.1f} s"
 
 
 def ratio_text(ratios: Sequence[float]) -> str:

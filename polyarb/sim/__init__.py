@@ -7,7 +7,7 @@ A stand-in for the exchange: exact on the wire, verifying everything, failing on
         → auth, intake (signatures) → venue → matching, ledger → feeds → streams → sockets
 
 and everything that happens by itself waits in the venue's queue: settlements, delays, heartbeats,
-`participants` (makers, fair values, a rival), `faults` (what they are: mishaps, spoil), the `chain`.
+`participants` (makers, fair values, a rival), `faults` (their kinds: mishaps, spoil), the `chain`.
 What trades comes from `universe` (made from a seed) or `recorded` (Gamma JSON); `mispricing` keeps
 the score. Nothing here imports what it is there to judge.
 """

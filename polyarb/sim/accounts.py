@@ -80,6 +80,8 @@ class Accounts:
         self.keys: dict[str, Credential] = {}
         self._by_signer: dict[tuple[str, int], Credential] = {}
         self._owned: dict[str, list[Wallet]] = {}
+        self._made = 0
+        self._deleted: set[tuple[str, int]] = set()
         self.closed_only: set[str] = set()
         self.banned: set[str] = set()
 
@@ -119,8 +121,9 @@ class Accounts:
         return self._by_signer.get((eoa, number))
 
     def create(self, eoa: str, number: int = 0, *, read_only: bool = False) -> Credential:
-        """Make the credential of an EOA and L1 nonce; the same seed makes the same one."""
-        count = len(self.keys) if read_only else ""
+        """Make a credential; the first one of an EOA and L1 nonce follows from the seed alone."""
+        self._made += 1
+        count = self._made if read_only or (eoa, number) in self._deleted else ""
         digest = hashlib.sha512(f"{self._seed}|{eoa}|{number}|{count}".encode()).digest()
         made = Credential(
             key=str(uuid.UUID(bytes=digest[:16], version=4)),
@@ -139,6 +142,7 @@ class Accounts:
     def delete(self, credential: Credential) -> None:
         """Forget a credential."""
         self.keys.pop(credential.key, None)
+        self._deleted.add((credential.eoa, credential.number))
         if not credential.read_only:
             self._by_signer.pop((credential.eoa, credential.number), None)
 

@@ -106,8 +106,14 @@ def list_keys(venue: "Venue", request: Request) -> Response:
 
 
 def delete_key(venue: "Venue", request: Request) -> Response:
-    """DELETE /auth/api-key."""
-    venue.accounts.delete(l2(venue, request))
+    """DELETE /auth/api-key: its orders go, its user sockets end."""
+    credential = l2(venue, request)
+    for order in venue.open_orders(credential.key):
+        venue.cancel(order.id, credential.key)
+    for channel in list(venue.users.channels.values()):
+        if channel.owner == credential.key:
+            venue.users.end(channel, 1008, "api key deleted")
+    venue.accounts.delete(credential)
     return ok("OK")
 
 

@@ -22,6 +22,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         skew_s: Accepted age of L1 and L2 timestamps, either way.
+        order_age_s: Accepted age of an order's own timestamp, either way; 0 for any (section 28).
         generation: Orders accepted; "v2" takes V3 orders for V3 markets too.
         refusal: A refused single order answers "http" 400, or 200 with ``errorMsg`` ("body").
         amounts: ``makingAmount`` and sizes of orders as "decimal" shares or "base" units.
@@ -48,6 +49,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     chain_id: int = 137
     skew_s: int = 30
+    order_age_s: int = 0
     generation: Literal["v1", "v2"] = "v2"
     refusal: Literal["http", "body"] = "http"
     amounts: Literal["decimal", "base"] = "decimal"

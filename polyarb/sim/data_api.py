@@ -110,7 +110,7 @@ def _fills(trade: Trade) -> Iterator[tuple[bool, Any, int, int, int]]:
 
 def _entries(venue: "Venue", wallet: Wallet) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
-    for trade in venue.trades.values():
+    for trade in venue.trades_of[wallet.address].values():
         if trade.status == "FAILED":
             continue
         for _, order, shares, cash, fee in _fills(trade):
@@ -313,7 +313,8 @@ def _trades(
     """Yield what is on the chain, newest first: a row for the taker, on demand for the makers."""
     user, side = request.first("user").lower(), request.first("side")
     wanted = _conditions(request, market_parameter)
-    for trade in reversed(venue.trades.values()):
+    mine = venue.trades_of[user] if user else venue.trades
+    for trade in reversed(mine.values()):
         market = trade.taker.market
         if not trade.hash or trade.status == "FAILED":
             continue

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 ACCEPTED: Final = 200
 
 
+MODES: Final = ("post_only", "cancel_only", "disabled")
+"""Faults that are a mode of the engine."""
+
+
 class Faults:
     """
     Which faults are on, and what they do at each place that can fail.
@@ -154,6 +158,11 @@ class Faults:
         if fault.known.undo and fault.fired:
             fault.known.undo(fault)
         self.venue.say("fault_off", fault.id, fault.spec.name)
+
+    def newest_mode(self) -> str | None:
+        """Return the mode that the newest fault still on asks for."""
+        asked = [f.spec.name for f in self._faults.values() if f.on and f.spec.name in MODES]
+        return asked[-1] if asked else None
 
     def _note(self, fault: Fault, *about: object) -> None:
         fault.fired += 1
@@ -298,10 +307,11 @@ class Faults:
         """Return the delays at which a user event is told: () never, two for twice."""
         delays: tuple[int, ...] = (delay_ns,)
         if self._on["user"]:
+            asker = self.venue.accounts.keys.get(event["owner"])
             facts = {
                 "token": (event["asset_id"],),
                 "market": (event["market"],),
-                "address": (event["maker_address"],),
+                "address": (event["maker_address"], asker.eoa if asker else ""),
                 "kind": (event["event_type"], event["type"], event["status"]),
             }
             for fault in self._firing("user", facts, event["event_type"], event["id"]):
@@ -350,6 +360,9 @@ def read_spec(given: FaultSpec | Mapping[str, Any]) -> FaultSpec:
         if wanted is not None and name not in places:
             allowed = ", ".join(places) or "none"
             raise MalformedError(f"{where} match.{name} = {wanted!r}; allowed: {allowed}")
+    once = known.place in AT_ONCE and known.undo is None and "every_s" not in known.values
+    if once and spec.for_s is not None and spec.every_s is None:
+        raise MalformedError(f"{where} for_s = {spec.for_s}; it is over at once, see its values")
     if spec.every_s is not None and known.place not in AT_ONCE:
         raise MalformedError(f"{where} every_s = {spec.every_s}; it fires on occasions by itself")
     values = {

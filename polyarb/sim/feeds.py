@@ -154,9 +154,9 @@ class MarketFeeds(Feeds):
         fresh = [token for token in dict.fromkeys(tokens) if token not in channel.tokens]
         known = self.venue.catalog.tokens
         for token in fresh:
-            channel.tokens[token] = None
             if token not in known:
                 continue
+            channel.tokens[token] = None
             market = known[token][0]
             self._on_token[token][channel.number] = channel
             self._watching[market.condition_id][channel.number] = channel

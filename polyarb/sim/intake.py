@@ -20,7 +20,6 @@ from polyarb.sim.signatures import (
     Generation,
     OrderHash,
     SignedFields,
-    exchange,
     is_position_id,
     order_digest,
     read_fields,
@@ -91,9 +90,12 @@ def accept(venue: "Venue", credential: Credential, item: object, leg: int = 0) -
     order.owner, order.leg = credential.key, leg
     _sizes(venue, order, fields)
     order.expires_s = _expiration(venue, envelope)
+    age_ms = abs(fields.timestamp - venue.now_ns // 1_000_000)
+    if venue.config.order_age_s and age_ms > 1_000 * venue.config.order_age_s:
+        raise HttpError(400, "invalid timestamp")
     if order.id in venue.orders:
         raise HttpError(400, f"order {order.id} is invalid. Duplicated.")
-    _allowed(venue, order, hashed)
+    _allowed(venue, order)
     refusal = venue.faults.refusal(order)
     if refusal:
         raise HttpError(*refusal)
@@ -215,7 +217,8 @@ def _rounded_price(tick: int, buy: bool, cash: int, shares: int) -> int | None:
     """
     price = cash * ONE_E4 // (shares * tick) if buy else ceil_div(cash * ONE_E4, shares * tick)
     price *= tick
-    lost = MARKET_UNIT * (price if buy else ONE_E4)
+    unit = max(MARKET_UNIT, 10 ** (6 - AMOUNT_DECIMALS[tick]))
+    lost = unit * (price if buy else ONE_E4)
     return price if abs(cash * ONE_E4 - price * shares) <= lost else None
 
 
@@ -274,8 +277,10 @@ def _sizes(venue: "Venue", order: Order, fields: SignedFields) -> None:
 
 
 def _expiration(venue: "Venue", envelope: Envelope) -> int:
-    given = envelope.order.get("expiration", "0")
+    given = envelope.order.get("expiration")
     text = str(given)
+    if given is None:
+        raise HttpError(400, BAD_BODY)
     if isinstance(given, bool) or not (text.isascii() and text.isdigit() and len(text) <= 12):
         raise HttpError(400, "invalid expiration")
     expires = int(text)
@@ -288,14 +293,11 @@ def _expiration(venue: "Venue", envelope: Envelope) -> int:
     return expires
 
 
-def _allowed(venue: "Venue", order: Order, hashed: OrderHash) -> None:
+def _allowed(venue: "Venue", order: Order) -> None:
     """Hold the order against its wallet's approval of the exchange."""
-    spender = exchange(
-        hashed.exchange.generation, order.market.neg_risk, venue.config.chain_id
-    ).address
-    if spender not in order.wallet.approved[0 if order.buy else 1]:
+    if not venue.approved(order):
         raise HttpError(
             400,
             "not enough balance / allowance: the allowance is not enough -> "
-            f"spender: {spender}, allowance: 0",
+            f"spender: {venue.exchange_of(order.market)}, allowance: 0",
         )

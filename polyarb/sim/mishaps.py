@@ -248,9 +248,14 @@ def _half_body(_: Fault, __: Request, response: Response) -> tuple[Response, int
 
 
 def _ghost_book(fault: Fault, _: Request, response: Response) -> tuple[Response, int]:
-    told = json.loads(response.body)
     wanted = fault.spec.match
+    try:
+        told = json.loads(response.body)
+    except ValueError:  # another fault has spoiled it already
+        return response, 0
     for book in told if isinstance(told, list) else [told]:
+        if not isinstance(book, dict) or "bids" not in book:
+            continue
         if wanted.token in {None, book["asset_id"]} and wanted.market in {None, book["market"]}:
             amount = fault.values["size"]
             book |= {"bids": [{"price": "0.01", "size": amount}], "hash": ""}
@@ -346,7 +351,8 @@ def _fail(_: Fault, __: Trade, steps: Steps) -> Steps:
 
 
 def _retry(fault: Fault, _: Trade, steps: Steps) -> Steps:
-    first, end = steps[0][0], fault.values["end"]
+    first = steps[0][0]
+    end = "FAILED" if steps[0][1] == "FAILED" else fault.values["end"]
     if end == "FAILED":
         return ((first, "RETRYING"), (fault.ns(), end))
     return ((first, "RETRYING"), (fault.ns(), end), *steps[1:])
@@ -506,13 +512,13 @@ def _mode(mode: str) -> Callable[[Fault], None]:
 
 
 def _restart(fault: Fault) -> None:
-    fault.venue.set_mode("restarting", fault.values["seconds"])
+    fault.venue.set_mode("restarting", max(fault.values["seconds"], 0.001))
 
 
 def _over(mode: str) -> Callable[[Fault], None]:
     def undo(fault: Fault) -> None:
         if fault.venue.mode == mode:
-            fault.venue.set_mode("normal")
+            fault.venue.set_mode(fault.venue.faults.newest_mode() or "normal")
 
     return undo
 
@@ -546,7 +552,8 @@ def _close_market(fault: Fault) -> None:
 
 def _reopen(fault: Fault) -> None:
     for market in fault.memory or []:
-        market.accepting = not market.closed
+        ended = market.event.end_ms and fault.venue.now_ns >= market.event.end_ms * MS
+        market.accepting = not market.closed and not ended
 
 
 def _on_channels(act: Callable[["Feeds", Channel], None]) -> Callable[[Fault], None]:
@@ -584,11 +591,13 @@ def _look(fault: Fault) -> None:
     venue, wanted = fault.venue, fault.spec.match.address
     for wallet in venue.ledger.wallets.values():
         if wallet.kind >= 0 and (not wanted or wanted in {wallet.address, wallet.owner}):
+            fault.memory = {*(fault.memory or ()), wallet.address}
             venue.faults.believed[wallet.address] = (wallet.cash_e6, dict(wallet.positions))
 
 
 def _see(fault: Fault) -> None:
-    fault.venue.faults.believed.clear()
+    for address in fault.memory or ():
+        fault.venue.faults.believed.pop(address, None)
 
 
 TICKS: Final = {"0.1": 1000, "0.01": 100, "0.005": 50, "0.0025": 25, "0.001": 10, "0.0001": 1}

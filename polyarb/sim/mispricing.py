@@ -476,7 +476,7 @@ class Mispricings:
         """Return what an API key bought, by token; selling one token is buying the other."""
         bought: defaultdict[str, list[_Bought]] = defaultdict(list)
         known = self._venue.catalog.tokens
-        for trade in self._venue.trades.values():
+        for trade in self._venue.trades_of[owner].values():
             if trade.status == "FAILED":
                 continue
             for token, buy, shares, cash, fee in _fills(trade, owner):

@@ -1,9 +1,9 @@
 """The CLOB's REST endpoints (protocol.md sections 12 to 15)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from polyarb.sim import gamma, wire
 from polyarb.sim.accounts import Credential
@@ -19,6 +19,8 @@ from polyarb.sim.venue import Done, Outcome, Venue
 
 if TYPE_CHECKING:
     from polyarb.sim.http import Handler
+
+_T = TypeVar("_T")
 
 BATCH_MAX: Final = 15
 CANCEL_MAX: Final = 3_000
@@ -161,7 +163,7 @@ def get_history(venue: Venue, request: Request) -> Response:
     """GET /prices-history: the last trade of each `fidelity` minutes."""
     market, outcome = _token(venue, request.first("market"))
     minutes = request.first("fidelity", "1")
-    if not (minutes.isascii() and minutes.isdigit() and 0 < int(minutes[:9]) <= 10**6):
+    if not (minutes.isascii() and minutes.isdigit() and len(minutes) < 8 and int(minutes)):
         raise HttpError(400, "Invalid fidelity")
     step = 60 * int(minutes)
     points = {at // step: (at, price) for at, price in venue.book(market).history}
@@ -186,8 +188,9 @@ def get_neg_risk(venue: Venue, request: Request) -> Response:
 
 
 def get_fee_rate(venue: Venue, request: Request) -> Response:
-    """GET /fee-rate: what is left of V1, not the fee that is charged."""
-    return ok({"base_fee": 1000 if _asked(venue, request)[0].fee else 0})
+    """GET /fee-rate: what is left of V1, and the same everywhere; not the fee that is charged."""
+    _asked(venue, request)
+    return ok({"base_fee": 1000})
 
 
 def get_markets(venue: Venue, request: Request) -> Response:
@@ -205,13 +208,15 @@ def get_simplified_markets(venue: Venue, request: Request) -> Response:
 def _market_page(
     venue: Venue, request: Request, render: Callable[[Venue, Market], dict[str, Any]]
 ) -> Response:
-    rows = (render(venue, market) for market in venue.catalog.markets.values())
-    return ok(_page(rows, request, MARKET_PAGE))
+    markets = list(venue.catalog.markets.values())
+    return _page(request, markets, MARKET_PAGE, lambda market: render(venue, market))
 
 
-def _page(rows: Iterable[dict[str, Any]], request: Request, limit: int) -> dict[str, Any]:
+def _page(
+    request: Request, found: Sequence[_T], limit: int, render: Callable[[_T], dict[str, Any]]
+) -> Response:
     try:
-        return wire.page(rows, request.first("next_cursor"), limit)
+        return ok(wire.page(found, request.first("next_cursor"), limit, render))
     except ValueError:
         raise HttpError(400, "Invalid next_cursor") from None
 
@@ -359,7 +364,7 @@ def _charge(venue: Venue, credential: Credential, cost: int, *, cancel: bool) ->
     if venue.config.limits == "off":
         return {}
     bucket = venue.signer_limits.bucket(credential.eoa, cancel, venue.now_ns)
-    short = bucket.tokens < cost
+    short = bucket.tokens < min(cost, bucket.burst)  # more than a burst waits for a full one
     enforced = short and venue.config.limits == "enforce"
     if not enforced:
         bucket.level = max(bucket.level - cost * SECOND, -bucket.burst * SECOND)
@@ -413,7 +418,9 @@ def cancel_market(venue: Venue, request: Request) -> Response:
     body = load(request.body, message=BAD_BODY)
     if not isinstance(body, dict):
         raise HttpError(400, BAD_BODY)
-    market, token = body.get("market") or "", body.get("asset_id") or ""
+    market, token = body.get("market", ""), body.get("asset_id", "")
+    if not isinstance(market, str) or not isinstance(token, str):
+        raise HttpError(400, BAD_BODY)
     return _cancel_where(
         venue,
         request,
@@ -469,34 +476,40 @@ def get_orders(venue: Venue, request: Request) -> Response:
         found = [order] if order and order.owner == credential.key else []
     else:
         found = venue.open_orders(credential.key)
-    rows = [
-        wire.order_object(order, venue.config.amounts == "base")
+    found = [
+        order
         for order in found
         if request.first("market") in {"", order.market.condition_id}
         and request.first("asset_id") in {"", order.token}
     ]
-    return ok(_page(rows, request, PAGE))
+    base = venue.config.amounts == "base"
+    return _page(request, found, PAGE, lambda order: wire.order_object(order, base))
 
 
 def get_trades(venue: Venue, request: Request) -> Response:
     """GET /data/trades, newest first."""
-    credential = l2(venue, request, reads=True)
+    key = l2(venue, request, reads=True).key
     before, after = _second(request, "before"), _second(request, "after")
-    rows = []
-    for trade in reversed(venue.trades.values()):
-        trader_side = trade.owners().get(credential.key)
-        if trader_side is None:
-            continue
-        row = wire.trade_object(trade, credential.key, trader_side, venue.config.amounts == "base")
-        matched = trade.matched_ns // SECOND
-        if (
-            all(request.first(name) in {"", row[name]} for name in ("id", "market", "asset_id"))
-            and request.first("maker_address").lower() in {"", row["maker_address"]}
-            and (before is None or matched < before)
-            and (after is None or matched > after)
-        ):
-            rows.append(row)
-    return ok(_page(rows, request, PAGE))
+    mine = venue.trades_of[key]
+    wanted, market = request.first("id"), request.first("market")
+    token, address = request.first("asset_id"), request.first("maker_address").lower()
+    candidates = mine.values() if not wanted else [mine[wanted]] if wanted in mine else []
+    found = [
+        trade
+        for trade in reversed(list(candidates))
+        if market in {"", trade.taker.market.condition_id}
+        and token in {"", *(order.token for order in trade.orders_of(key))}
+        and address in {"", *(order.wallet.address for order in trade.orders_of(key))}
+        and (before is None or trade.matched_ns // SECOND < before)
+        and (after is None or trade.matched_ns // SECOND > after)
+    ]
+    base = venue.config.amounts == "base"
+    return _page(
+        request,
+        found,
+        PAGE,
+        lambda trade: wire.trade_object(trade, key, trade.owners()[key], base),
+    )
 
 
 def _second(request: Request, name: str) -> int | None:
@@ -565,7 +578,7 @@ def get_builder_fees(venue: Venue, request: Request) -> Response:
 
 def get_builder_trades(venue: Venue, request: Request) -> Response:
     """GET /builder/trades."""
-    return ok(_page([], request, PAGE))
+    return _page(request, [], PAGE, dict)
 
 
 ROUTES: "Final[dict[str, Handler]]" = {

@@ -33,7 +33,12 @@ def dispatch(venue: Venue, request: Request) -> None:
 
     def answer(response: Response) -> None:
         venue.say("response", request.path, response.status, len(response.body))
-        sent, delay_ns = venue.faults.after(request, response)
+        try:
+            sent, delay_ns = venue.faults.after(request, response)
+        except Exception:  # a fault that cannot deal with what another one made
+            venue.counts["internal_errors"] += 1
+            venue.last_error = traceback.format_exc()
+            sent, delay_ns = response, 0
         if delay_ns:
             venue.schedule(venue.now_ns + delay_ns, reply, sent)
         else:
@@ -56,7 +61,9 @@ def dispatch(venue: Venue, request: Request) -> None:
 def _handle(venue: Venue, request: Request) -> Response | None:
     name = f"{request.method} {request.path}"
     if venue.config.ip_limits and not request.path.startswith("/admin"):
-        wait = venue.address_limits.exceeded(request.peer, name, venue.now_ns)
+        # A base URL's path is not part of what is limited.
+        plain = name.replace(" /gamma/", " /").replace(" /data-api/", " /")
+        wait = venue.address_limits.exceeded(request.peer, plain, venue.now_ns)
         if wait is not None:
             raise HttpError(429, "Too Many Requests", {"Retry-After": str(wait)})
     handler = ROUTES.get(name)

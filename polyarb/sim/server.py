@@ -11,6 +11,7 @@ import json
 import logging
 import signal
 import socket
+import struct
 import sys
 import traceback
 from collections.abc import Callable
@@ -49,6 +50,8 @@ SLOW: Final = "slow consumer: send buffer full"
 
 _WEBSOCKET: Final = b"GET /ws/"
 _QUIET: Final = logging.getLogger("polyarb.sim.server")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
 
 
 class Driver:
@@ -460,8 +463,16 @@ async def _sent(asked: web.BaseRequest, response: Response) -> web.StreamRespons
         with suppress(ConnectionError):  # the client may be gone
             await whole.prepare(asked)
             await whole.write(response.body[: len(response.body) // 2])
+        _reset(transport)
     transport.abort()
     return whole
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Let the end of a connection be a reset, not a farewell."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def run(

@@ -23,9 +23,18 @@ _PLAIN: Final = re.compile(rb'"(price|size|timestamp)":( ?)"([0-9]+(?:\.[0-9]+)?
 
 
 def _wrong_types(frame: bytes) -> bytes:
-    value = json.loads(frame)
+    try:
+        value = json.loads(frame)
+    except (ValueError, RecursionError):
+        return frame  # another fault has spoiled it already
     rows = value if isinstance(value, list) else [value]
-    return dump([{name: [7, None, {name: held}] for name, held in row.items()} for row in rows])
+    return dump(
+        [
+            {name: [7, None, {name: held}] for name, held in row.items()}
+            for row in rows
+            if isinstance(row, dict)
+        ]
+    )
 
 
 FORMS: Final[dict[str, Callable[[bytes], bytes]]] = {

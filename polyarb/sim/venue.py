@@ -20,7 +20,7 @@ from polyarb.sim.accounts import Accounts, spenders
 from polyarb.sim.catalog import Catalog, Event, Market
 from polyarb.sim.chain import Chain
 from polyarb.sim.config import START_NS, VenueConfig
-from polyarb.sim.decimals import ONE_E4, ONE_E6, ceil_div
+from polyarb.sim.decimals import ONE_E4, ONE_E6, PRICE, ceil_div
 from polyarb.sim.faults import Faults
 from polyarb.sim.feeds import MarketFeeds, UserFeeds
 from polyarb.sim.http import HttpError
@@ -29,6 +29,7 @@ from polyarb.sim.limits import AddressLimits, SignerLimits
 from polyarb.sim.log import EventLog
 from polyarb.sim.matching import Book, Fill, Kind, Order, Plan, Status, makers, plan, taker_cash
 from polyarb.sim.mishaps import Steps
+from polyarb.sim.signatures import Generation, exchange
 from polyarb.sim.wire import Part, Trade
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Venue:
         mode_until_ns: When the mode ends by itself; 0 for never.
         orders: Every order of a client, by id; those of participants while they rest.
         trades: Every trade a client took part in, oldest first.
+        trades_of: The same for each API key and each wallet.
         watchers: Called with a market after each change of its touch, within the same instant.
         cause: The trade that made the change watchers are being told of; None for a quote.
         newcomers: Called with each event that opens while the venue runs.
@@ -110,6 +112,7 @@ class Venue:
         self.books: dict[str, Book] = {}
         self.orders: dict[str, Order] = {}
         self.trades: dict[str, Trade] = {}
+        self.trades_of: defaultdict[str, dict[str, Trade]] = defaultdict(dict)
         self.watchers: list[Callable[[Market], None]] = []
         self.cause: Trade | None = None
         self.newcomers: list[Callable[[Event], None]] = []
@@ -235,14 +238,39 @@ class Venue:
         self.schedule(self.now_ns + for_ns, self._release, order, done)
 
     def _release(self, order: Order, done: Done | None) -> None:
-        if not order.market.accepting:
-            refusal = HttpError(400, "the market is not yet ready to process new orders")
-            self._refused(order, refusal, done)
+        why_not = self._why_not(order)
+        if why_not:
+            self._refused(order, HttpError(400, why_not), done)
         else:
             if self.faults.unmatched(order):
                 self._pull_makers(order)
             order.status = Status.LIVE
             self._try(order, done, held=True)
+
+    def _why_not(self, order: Order) -> str:
+        """Return why an order may not trade after its hold, "" where it may (section 11.3)."""
+        closed = {"restarting", "cancel_only", "disabled", "post_only"}
+        if not order.market.accepting or self.mode in closed:
+            return "the market is not yet ready to process new orders"
+        if order.price_e4 % order.market.tick_e4:
+            tick = PRICE[order.market.tick_e4]
+            return (
+                f"order {order.id} is invalid. Price ({PRICE[order.price_e4]}) breaks minimum tick "
+                f"size rule: {tick}"
+            )
+        if self.accounts.banned & {order.wallet.address, order.wallet.owner}:
+            return f"'{order.wallet.address}' address banned"
+        return "" if self.approved(order) else NO_FUNDS
+
+    def exchange_of(self, market: Market) -> str:
+        """Return the contract that settles a market's trades."""
+        generation = Generation.V3 if market.v3 else Generation(self.config.generation)
+        return exchange(generation, market.neg_risk, self.config.chain_id).address
+
+    def approved(self, order: Order) -> bool:
+        """Say whether an order's wallet lets the exchange take what it gives."""
+        spenders = order.wallet.approved[0 if order.buy else 1]
+        return order.wallet.kind < 0 or self.exchange_of(order.market) in spenders
 
     def _pull_makers(self, order: Order) -> None:
         """Let the venue's own makers cancel whatever an order would meet."""
@@ -503,6 +531,8 @@ class Venue:
             if order.owner:
                 order.trade_ids = (*order.trade_ids, trade.id)
                 self.trades[trade.id] = trade
+                for whose in (order.owner, order.wallet.address):
+                    self.trades_of[whose][trade.id] = trade
 
     def _settle(self, trade: Trade, steps: Steps) -> None:
         """Take the next step of a trade's way; MINED hands over, FAILED gives back."""
@@ -524,6 +554,8 @@ class Venue:
         """Drop a wallet's newest resting orders that its funds no longer cover (section 10.6)."""
         if wallet.kind < 0 and wallet.cash_e6 >= wallet.held_cash_e6:
             return  # a participant: it holds more than all its orders together
+        for order in [order for order in wallet.orders.values() if not self.approved(order)]:
+            self.remove(order, Status.INVALID)
         for key in sorted(wallet.held):
             has = wallet.positions.get(key, 0) if key in self.catalog.tokens else wallet.cash_e6
             while wallet.held[key] > has and (newest := _newest(wallet, key)):

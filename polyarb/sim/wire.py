@@ -1,15 +1,15 @@
 """Orders and trades as objects of the wire, for reads and for the user socket (15, 21)."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from polyarb.sim.decimals import PRICE, size
 from polyarb.sim.ledger import Escrow
 from polyarb.sim.matching import Kind, Order
 
-FINAL = ("CONFIRMED", "FAILED")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Trade:
         sides[self.taker.owner] = "TAKER"
         sides.pop("", None)
         return sides
+
+    def orders_of(self, owner: str) -> list[Order]:
+        """Return the orders of an API key in it."""
+        orders = (self.taker, *(part.maker for part in self.parts))
+        return [order for order in orders if order.owner == owner]
 
 
 def side(buy: bool) -> str:
@@ -162,22 +167,23 @@ def trade_event(trade: Trade, owner: str, trader_side: str, now_ns: int) -> dict
     }
 
 
-def page(rows: Iterable[dict[str, Any]], cursor: str, limit: int) -> dict[str, Any]:
+def page(
+    found: Sequence[_T], cursor: str, limit: int, render: Callable[[_T], dict[str, Any]]
+) -> dict[str, Any]:
     """
-    Return one page of a list (protocol.md section 3).
+    Return one page of a list (protocol.md section 3); only what is on it is rendered.
 
     Raises:
         ValueError: A cursor that is none of ours.
     """
     start = decode_cursor(cursor)
-    every = list(rows)
-    part = every[start : start + limit]
-    end = start + limit >= len(every)
+    part = found[start : start + limit]
+    end = start + limit >= len(found)
     return {
         "limit": limit,
         "count": len(part),
         "next_cursor": "LTE=" if end else encode_cursor(start + limit),
-        "data": part,
+        "data": [render(row) for row in part],
     }
 
 

@@ -15,7 +15,7 @@ from polyarb.sim.exchange import Exchange
 from polyarb.sim.http import Fate, Response
 from polyarb.sim.ledger import Wallet
 from polyarb.sim.matching import Order
-from polyarb.sim.mishaps import KNOWN, PLACES, REFUSALS
+from polyarb.sim.mishaps import AT_ONCE, KNOWN, PLACES, REFUSALS
 from polyarb.sim.scenarios import built_in, find
 from polyarb.sim.venue import Venue
 
@@ -905,7 +905,8 @@ def test_the_same_seed_and_actions_give_the_same_log():
         rig = Rig(seed)
         for name, known in KNOWN.items():
             if name not in {"huge_frame", "disabled", "market_closed"}:
-                rig.fault(name, probability=0.3, for_s=60, at_s=len(known.what) % 7)
+                every = {"every_s": 20} if known.place in AT_ONCE else {}
+                rig.fault(name, probability=0.3, for_s=60, at_s=len(known.what) % 7, **every)
         rig.client.watch(YES, NO)
         rig.client.listen()
         for step in range(40):
@@ -1012,3 +1013,64 @@ def test_two_clients_are_told_apart_by_address(rig):
     rig.fault("error", match={"address": other.address})
     assert rig.client.get("/data/orders").status == 200
     assert other.get("/data/orders").status == 500
+
+
+# Faults that meet
+
+
+@pytest.mark.parametrize(
+    "first", ["truncated_frame", "stray_text", "malformed_frame", "huge_frame"]
+)
+def test_a_frame_that_one_fault_spoiled_breaks_no_other(rig: Rig, first: str) -> None:
+    sink, _ = rig.client.watch(YES)
+    rig.fault(first)
+    rig.fault("malformed_frame", form="wrong_types")
+    rig.fault("stale_top")
+    assert rig.client.post("/order", rig.buy()).status == 200
+    rig.wait(1)
+    assert sink.frames or sink.raws
+    assert not rig.venue.counts["internal_errors"]
+
+
+def test_an_answer_that_one_fault_spoiled_breaks_no_other(rig: Rig) -> None:
+    rig.fault("truncated_body", match={"path": "*"})
+    rig.fault("ghost_book", match={"path": "*"})
+    for path in ("/book", "/time", "/data/orders"):
+        rig.client.get(path, token_id=YES)
+    assert not rig.venue.counts["internal_errors"], rig.venue.last_error
+
+
+def test_modes_nest_and_the_newest_that_is_left_counts(rig: Rig) -> None:
+    rig.fault("disabled", for_s=100)
+    rig.wait(1)
+    rig.fault("cancel_only", for_s=10)
+    assert rig.venue.mode == "cancel_only"
+    rig.wait(11)
+    assert rig.venue.mode == "disabled"
+    rig.wait(100)
+    assert rig.venue.mode == "normal"
+
+
+def test_a_market_that_ended_meanwhile_stays_closed() -> None:
+    held = market(end_ms=1)
+    rig = Rig(markets=[held])
+    held.event.end_ms = rig.venue.now_ns // 1_000_000 + 5_000
+    rig.fault("market_closed", for_s=10)
+    rig.wait(11)
+    assert not held.accepting
+
+
+def test_a_trade_that_is_to_fail_fails_after_a_retry_too(rig: Rig) -> None:
+    rig.fault("trade_failed")
+    rig.fault("trade_retrying")
+    rig.take()
+    rig.wait(120)
+    assert [t["status"] for t in rig.client.json("/data/trades")["data"]] == ["FAILED"]
+
+
+def test_an_event_is_matched_by_the_owners_eoa(rig: Rig) -> None:
+    sink, _ = rig.client.listen()
+    rig.fault("user_event_missing", match={"address": rig.client.eoa})
+    rig.client.post("/order", rig.buy())
+    rig.wait(1)
+    assert sink.messages() == []

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import simclient
+from conftest import vectors
 from simclient import KEYS, MS, SECOND, Client
 
 from polyarb.sim.catalog import Fee, Structure
+from polyarb.sim.decimals import parse
+from polyarb.sim.intake import _rounded_price
 from polyarb.sim.signatures import Generation
 
 V3_TOKENS = tuple(str((1 << 248) | (0xABCDEF << 120) | side) for side in (0, 1))
@@ -184,6 +187,22 @@ def test_a_market_order_rounded_down_means_the_tick_price_next_to_it() -> None:
         "9.999999",
         "14.925373",
     )
+
+
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+def test_what_the_sdks_make_of_a_market_order_is_taken_at_its_price(side: str) -> None:
+    """Every tick cuts at decimals of its own: 0.1 at three, 0.0001 at six."""
+    ticks = {"0.1": 1000, "0.01": 100, "0.005": 50, "0.0025": 25, "0.001": 10, "0.0001": 1}
+    cases = [c for c in vectors("market_order_amounts") if c["side"] == side and c["on_grid"]]
+    seen = set()
+    for case in cases:
+        tick, price = ticks[case["tick_size"]], parse(case["price"], 4)
+        maker, taker = (int(case["sdk_decimal"][name]) for name in ("maker", "taker"))
+        cash, shares = (maker, taker) if side == "BUY" else (taker, maker)
+        if min(cash, shares) >= 10**6:
+            assert _rounded_price(tick, side == "BUY", cash, shares) == price, case["id"]
+            seen.add(case["tick_size"])
+    assert seen == set(ticks)
 
 
 def test_the_same_order_twice_is_a_duplicate() -> None:
@@ -406,6 +425,30 @@ def test_gtd_ends_sixty_seconds_early() -> None:
     assert floor.refused(soon) == (400, "invalid expiration")
 
 
+def test_what_changed_during_a_hold_counts_after_it() -> None:
+    """The market checks are made again: mode, grid, approval, ban (section 11.3)."""
+
+    def coarser(floor: Floor) -> None:
+        floor.venue.set_tick(floor.market, 1_000)
+
+    def unapproved(floor: Floor) -> None:
+        floor.ann.wallet.approved[0].clear()
+
+    def disabled(floor: Floor) -> None:
+        floor.venue.set_mode("disabled")
+
+    def banned(floor: Floor) -> None:
+        floor.venue.accounts.banned.add(floor.ann.eoa)
+
+    for change in (coarser, unapproved, disabled, banned):
+        floor = Floor(market={"taker_delay": True})
+        floor.bob.place(floor.yes, "SELL", "0.45", "10")
+        answers = floor.ann.send("POST", "/order", floor.ann.order(floor.yes, "BUY", "0.45"))
+        change(floor)
+        assert floor.ann.wait(answers).status == 400, change.__name__
+        assert floor.venue.book(floor.market).best(False) == 4_500
+
+
 # Cancels
 
 
@@ -440,6 +483,37 @@ def test_a_matched_order_is_not_cancelled_and_the_answer_says_why() -> None:
     floor.ann.place(floor.yes)
     said = json.loads(floor.bob.delete("/order", {"orderID": resting}).body)
     assert said == {"canceled": [], "not_canceled": {resting: "Order already matched"}}
+
+
+@pytest.mark.parametrize("body", [{"market": []}, {"market": 0}, {"asset_id": {}}, [], "all"])
+def test_a_filter_of_another_type_cancels_nothing(body: object) -> None:
+    floor = Floor()
+    floor.ann.place(floor.yes, "BUY", "0.1")
+    assert floor.ann.delete("/cancel-market-orders", body).status == 400
+    assert len(floor.ann.json("/data/orders")["data"]) == 1
+
+
+def test_orders_whose_approval_is_gone_are_dropped() -> None:
+    floor = Floor()
+    bid = floor.ann.place(floor.yes, "BUY", "0.1")["orderID"]
+    ask = floor.ann.place(floor.yes, "SELL", "0.9")["orderID"]
+    floor.ann.wallet.approved[0].clear()
+    floor.venue.enforce(floor.ann.wallet)
+    assert floor.ann.json(f"/data/order/{bid}")["status"] == "INVALID"
+    assert floor.ann.json(f"/data/order/{ask}")["status"] == "LIVE"
+    assert not floor.ann.wallet.held_cash_e6
+
+
+def test_a_deleted_key_leaves_no_order_and_comes_back_as_another() -> None:
+    floor = Floor()
+    floor.ann.place(floor.yes, "BUY", "0.1")
+    sink, _ = floor.ann.listen()
+    assert floor.ann.delete("/auth/api-key").status == 200
+    assert floor.venue.book(floor.market).best(True) is None
+    assert sink.closed is not None
+    assert floor.ann.get("/data/orders").status == 401
+    again = floor.venue.accounts.create(floor.ann.eoa)
+    assert again.key != floor.ann.credential.key
 
 
 # Modes and limits
@@ -498,6 +572,15 @@ def test_a_batch_is_charged_by_its_orders_and_refused_whole() -> None:
     assert len(floor.ann.json("/data/orders")["data"]) == 60
     floor.run(1)
     assert [batch().status for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_cancel_of_more_than_a_burst_waits_for_a_full_bucket() -> None:
+    floor = Floor(limits="enforce")  # Standard: cancels 80 a second, 120 at once
+    ids = [f"0x{number:064x}" for number in range(200)]
+    assert floor.ann.delete("/orders", ids).status == 200
+    assert floor.ann.delete("/orders", ids).status == 429
+    floor.run(3)
+    assert floor.ann.delete("/orders", ids).status == 200
 
 
 def test_warning_mode_only_says_what_would_have_been_refused() -> None:

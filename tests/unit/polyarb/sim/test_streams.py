@@ -7,7 +7,7 @@ from typing import Any
 import simclient
 from conftest import captures
 
-from polyarb.sim.catalog import Market
+from polyarb.sim.catalog import Event, Market, Structure
 from polyarb.sim.decimals import parse
 from polyarb.sim.ledger import Wallet
 from polyarb.sim.matching import Book, Order
@@ -171,3 +171,17 @@ def digest(book: dict[str, Any]) -> str:
     told = {name: book[name] for name in members} | {"hash": ""}
     canonical = json.dumps(told, separators=(",", ":"))
     return hashlib.sha1(canonical.encode(), usedforsecurity=False).hexdigest()
+
+
+def test_a_token_that_was_not_there_yet_can_be_subscribed_once_it_is() -> None:
+    _, client, yes, _ = changing()
+    new = simclient.market(9)
+    sink, channel = client.watch(yes, new.tokens[0])
+    client.venue.add_event(
+        Event(id="9", slug="e9", title="E9", structure=Structure.BINARY, markets=[new])
+    )
+    told = {"operation": "subscribe", "assets_ids": [new.tokens[0]]}
+    client.venue.feeds.receive(channel, json.dumps(told))
+    client.place(new.tokens[0])
+    assert [message["asset_id"] for message in sink.messages("book")] == [yes, new.tokens[0]]
+    assert len(sink.messages("price_change")) == 1

@@ -34,7 +34,7 @@
 /* cffi:begin */
 #define PA_FRAME_BYTES_MAX 67108864  /* 64 MB: what pa_decode looks at                      */
 #define PA_FRAME_RECORDS_MAX 8192    /* records of one frame                                */
-#define PA_FRAME_LEVELS_MAX 131072   /* levels of all books of one frame                    */
+#define PA_FRAME_LEVELS_MAX 65536    /* levels of all books of one frame                    */
 #define PA_TOKEN_TEXT_MAX 78         /* digits of 2^256 - 1                                 */
 #define PA_NEST_MAX 64               /* arrays and objects inside each other                */
 #define PA_ASSETS_MAX 16             /* assets_ids of one message that become records       */

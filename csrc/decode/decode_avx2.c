@@ -1,5 +1,5 @@
 #if defined(__x86_64__)
-#pragma GCC target("avx2")
+#pragma GCC target("avx2,bmi,bmi2,popcnt")
 #include <immintrin.h>
 #include <stdbool.h>
 
@@ -25,14 +25,12 @@ static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end) {
     return p;
 }
 
-static inline void look(const uint8_t *p, uint32_t *quotes, uint32_t *brace) {
+static inline uint64_t braces(const uint8_t *p) {
     const __m256i a = _mm256_loadu_si256((const __m256i *)p);
     const __m256i b = _mm256_loadu_si256((const __m256i *)(p + 32));
     const uint32_t low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, _mm256_set1_epi8('}')));
     const uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, _mm256_set1_epi8('}')));
-    const uint64_t both = (uint64_t)high << 32 | low;
-    *quotes = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, _mm256_set1_epi8('"')));
-    *brace = both == 0 ? 64 : (uint32_t)__builtin_ctzll(both);
+    return (uint64_t)high << 32 | low;
 }
 
 #include "decode/levels_simd.h"

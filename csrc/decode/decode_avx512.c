@@ -1,5 +1,5 @@
 #if defined(__x86_64__)
-#pragma GCC target("avx2,avx512f,avx512vl,avx512bw,avx512dq,bmi,bmi2")
+#pragma GCC target("avx2,avx512f,avx512vl,avx512bw,avx512dq,bmi,bmi2,popcnt")
 #include <immintrin.h>
 #include <stdbool.h>
 
@@ -23,11 +23,8 @@ static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end) {
     return p;
 }
 
-static inline void look(const uint8_t *p, uint32_t *quotes, uint32_t *brace) {
-    const __m512i v = _mm512_loadu_si512(p);
-    const uint64_t found = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('}'));
-    *quotes = (uint32_t)_mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'));
-    *brace = (uint32_t)_tzcnt_u64(found);
+static inline uint64_t braces(const uint8_t *p) {
+    return _mm512_cmpeq_epi8_mask(_mm512_loadu_si512(p), _mm512_set1_epi8('}'));
 }
 
 #include "decode/levels_simd.h"

@@ -1,12 +1,11 @@
 /* decode/levels_simd.h -- internal: numbers and runs of levels, for the x86 kernels.
  *
- * The including file defines look(p, quotes, brace) before: of the 64 bytes at p,
- * where quotes are in the first 32 and where the first closing brace is in all (64: none).
+ * The including file defines braces(p) before: a bit for each closing brace of the 64 bytes at p.
  *
  * A level of the venue's is {"price":"P","size":"S"}, with or without one blank behind colons
- * and commas. Where it ends is found first, by one comparison of the whole window, so that the
- * next level can start while this one's digits are still being multiplied. Any deviation ends
- * the run in front of the level it is in.
+ * and commas. Where the next dozen levels end is found first, so that no level waits for the one
+ * before it: their digits are in flight together. Any deviation ends the run in front of the
+ * level it is in.
  */
 #include <immintrin.h>
 #include <stdbool.h>
@@ -16,8 +15,8 @@
 #include "decode/swar.h"
 
 /* 0xFF for the first m of 16 bytes: load from MASKS + 16 - m. */
-static const uint8_t MASKS[32] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                  255, 255, 255, 255, 255, 255, 255, 255};
+_Alignas(32) static const uint8_t MASKS[32] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                               255, 255, 255, 255, 255, 255, 255, 255};
 
 /* Where the digits of a number with i of them before the point go in sixteen, ten before the
  * point and six behind it; 0x80 and above: a zero. Row i, i = 0..10. */
@@ -32,82 +31,141 @@ _Alignas(16) static const uint8_t SPREAD[11][16] = {ROW(0), ROW(1), ROW(2), ROW(
 #undef TO
 #undef PAST
 
-/* The m <= 16 characters at p, of which 16 can be read, as a decimal x 10^6; false: not at most
- * ten digits, maybe a point and at most six more. */
+static inline __m128i mask16(uint32_t m) {
+    return _mm_loadu_si128((const __m128i *)(MASKS + 16 - m));
+}
+
+#define POINT ((char)('.' - '0'))
+
+/* Where the point of m characters is, `other` having a bit for each that is no digit and `points`
+ * one for each point: m if there is none. False: not at most ten digits, maybe a point and at
+ * most six more. No branch on whether there is a point: it would be a coin's. */
+static inline bool point_of(uint32_t m, uint32_t other, uint32_t points, uint32_t *whole) {
+    *whole = (uint32_t)__builtin_ctz(other | 1U << m);
+    return other == points && (other & (other - 1)) == 0 && *whole <= 10 && m - *whole <= 7 &&
+           !(m == 1 && other != 0);
+}
+
+/* The m <= 16 characters at p, of which 16 can be read, as a decimal x 10^6. */
 static inline bool decimal16(const uint8_t *p, uint32_t m, int64_t *out) {
     const __m128i text = _mm_loadu_si128((const __m128i *)p);
-    const uint32_t full = (1U << m) - 1;
-    const __m128i digits = _mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')),
-                                         _mm_loadu_si128((const __m128i *)(MASKS + 16 - m)));
-    const uint32_t good = (uint32_t)_mm_movemask_epi8(
-        _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits)) & full;
-    const uint32_t other = good ^ full; /* at most the point */
-    const uint32_t whole = other == 0 ? m : (uint32_t)__builtin_ctz(other);
-    const uint32_t point = (uint32_t)(other != 0);
-    /* A second odd character, a first that is no point, a number of no digits or of too many. */
-    if ((other & (other - 1)) != 0 || (point & (uint32_t)(p[whole & 15] != '.')) != 0 ||
-        m - point - 1 >= 16 || whole > 10 || m - whole > 6 + point) {
+    const __m128i digits = _mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')), mask16(m));
+    const uint32_t other = 0xFFFF ^ (uint32_t)_mm_movemask_epi8(
+        _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits));
+    const uint32_t points =
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(digits, _mm_set1_epi8(POINT)));
+    uint32_t whole;
+    if (!point_of(m, other, points, &whole)) {
         return false;
     }
-    const __m128i spread = _mm_shuffle_epi8(
-        digits, _mm_load_si128((const __m128i *)SPREAD[whole]));
-    const __m128i pairs = _mm_maddubs_epi16(
-        spread, _mm_set1_epi16(1 << 8 | 10)); /* ab -> 10 a + b */
+    const __m128i spread = _mm_shuffle_epi8(digits, _mm_load_si128((const __m128i *)SPREAD[whole]));
+    const __m128i pairs = _mm_maddubs_epi16(spread, _mm_set1_epi16(1 << 8 | 10)); /* 10 a + b */
     const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(1 << 16 | 100));
-    const __m128i packed = _mm_packus_epi32(fours, fours);
-    const __m128i eights = _mm_madd_epi16(packed, _mm_set1_epi32(1 << 16 | 10000));
+    const __m128i eights = _mm_madd_epi16(_mm_packus_epi32(fours, fours),
+                                          _mm_set1_epi32(1 << 16 | 10000));
     const uint64_t both = (uint64_t)_mm_cvtsi128_si64(eights);
     *out = (int64_t)((both & 0xFFFFFFFF) * 100000000 + (both >> 32));
     return true;
+}
+
+/* How many bytes in front of the first quote of the 16 at p; 32: there is none. */
+static inline uint32_t quote_at(const uint8_t *p) {
+    const __m128i text = _mm_loadu_si128((const __m128i *)p);
+    return _tzcnt_u32((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, _mm_set1_epi8('"'))));
 }
 
 static inline bool number_text(const uint8_t *p, const uint8_t *end, uint32_t *n, int64_t *out) {
     if (end - p < 17) {
         return false;
     }
-    const uint32_t quote = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(
-        _mm_loadu_si128((const __m128i *)p), _mm_set1_epi8('"')));
-    if (quote == 0) {
-        return false;
-    }
-    *n = (uint32_t)__builtin_ctz(quote);
-    return *n != 0 && decimal16(p, *n, out);
+    *n = quote_at(p);
+    return *n - 1 < 16 && decimal16(p, *n, out);
 }
 
-/* Text between price and size, and what stands around them, in one spelling of the blanks. */
+/* A price of `decimals` behind its "0." and a size of m characters, as two lanes of one vector:
+ * the same as decimal16, with the price beside it. */
+static inline bool level_numbers(const uint8_t *decimal, uint32_t decimals, const uint8_t *size,
+                                 uint32_t m, pa_book_level *out) {
+    const __m256i text = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)size)),
+        _mm_loadu_si128((const __m128i *)decimal), 1);
+    const __m256i mask =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(mask16(m)), mask16(decimals), 1);
+    const __m256i digits = _mm256_and_si256(_mm256_sub_epi8(text, _mm256_set1_epi8('0')), mask);
+    const uint32_t other = ~(uint32_t)_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(_mm256_min_epu8(digits, _mm256_set1_epi8(9)), digits));
+    const uint32_t points =
+        (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(digits, _mm256_set1_epi8(POINT)));
+    uint32_t whole;
+    if (other > 0xFFFF || !point_of(m, other, points, &whole)) {
+        return false;
+    }
+    /* The price's digits stay where they are: what is masked behind them are its zeros. */
+    const __m256i order = _mm256_inserti128_si256(
+        _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8,
+                         9, 10, 11, 12, 13, 14, 15),
+        _mm_load_si128((const __m128i *)SPREAD[whole]), 0);
+    const __m256i spread = _mm256_shuffle_epi8(digits, order);
+    const __m256i pairs = _mm256_maddubs_epi16(spread, _mm256_set1_epi16(1 << 8 | 10));
+    const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(1 << 16 | 100));
+    const __m128i low = _mm256_castsi256_si128(fours);
+    const __m128i eights =
+        _mm_madd_epi16(_mm_packus_epi32(low, low), _mm_set1_epi32(1 << 16 | 10000));
+    const uint64_t both = (uint64_t)_mm_cvtsi128_si64(eights);
+    out->size_e6 = (int64_t)((both & 0xFFFFFFFF) * 100000000 + (both >> 32));
+    out->price_e4 = _mm_cvtsi128_si32(_mm256_extracti128_si256(fours, 1));
+    out->reserved = 0;
+    return out->price_e4 != 0;
+}
+
+/* Text around price and size in one spelling of the blanks. */
 typedef struct spelling {
-    uint32_t head;      /* bytes from the brace to the price                         */
-    uint32_t middle;    /* bytes from the quote behind the price to the size         */
-    uint32_t step;      /* bytes from the closing brace to the next opening one      */
-    uint64_t middle_a;  /* its first eight bytes                                     */
-    uint32_t middle_b;  /* the next up to four                                       */
-    uint32_t middle_mask;
-    uint32_t head_b;    /* the bytes behind "price"                                  */
-    uint32_t head_mask;
-    uint32_t step_b;    /* the bytes behind the closing brace                        */
-    uint32_t step_mask;
+    uint32_t head;     /* bytes from the brace to the price, "0." included         */
+    uint32_t middle;   /* bytes from the quote behind the price to the size        */
+    uint32_t step;     /* bytes from the closing brace to the next opening one     */
+    uint64_t head_b;   /* the last eight of the head                               */
+    uint64_t middle_a; /* the first and the last eight of the middle               */
+    uint64_t middle_b;
+    uint64_t tail;     /* quote, closing brace, comma, blank, opening brace        */
+    uint64_t tail_mask;
 } spelling;
 
-#define WORD(a, b, c, d) \
-    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#define TEXT8(text) pa_load64((const uint8_t *)(text))
 
-static inline spelling spelling_of(bool colon_blank, bool comma_blank) {
+static inline spelling spelling_of(bool colon, bool comma) {
     return (spelling){
-        .head = 10 + colon_blank,
-        .head_b = colon_blank ? WORD(':', ' ', '"', 0) : WORD(':', '"', 0, 0),
-        .head_mask = colon_blank ? 0xFFFFFFU : 0xFFFFU,
-        .middle = 10 + (uint32_t)colon_blank + (uint32_t)comma_blank,
-        /* ",_"size":_" */
-        .middle_a = comma_blank ? pa_load64((const uint8_t *)"\", \"size")
-                                : pa_load64((const uint8_t *)"\",\"size\""),
-        .middle_b = comma_blank ? (colon_blank ? WORD('"', ':', ' ', '"') : WORD('"', ':', '"', 0))
-                                : (colon_blank ? WORD(':', ' ', '"', 0) : WORD(':', '"', 0, 0)),
-        .middle_mask = comma_blank ? (colon_blank ? 0xFFFFFFFFU : 0xFFFFFFU)
-                                   : (colon_blank ? 0xFFFFFFU : 0xFFFFU),
-        .step = 2 + (uint32_t)comma_blank,
-        .step_b = comma_blank ? WORD(',', ' ', '{', 0) : WORD(',', '{', 0, 0),
-        .step_mask = comma_blank ? 0xFFFFFFU : 0xFFFFU,
+        .head = 12 + (uint32_t)colon,
+        .head_b = colon ? TEXT8("ce\": \"0.") : TEXT8("ice\":\"0."),
+        .middle = 10 + (uint32_t)colon + (uint32_t)comma,
+        .middle_a = comma ? TEXT8("\", \"size") : TEXT8("\",\"size\""),
+        .middle_b = colon ? TEXT8("size\": \"") : TEXT8("\"size\":\""),
+        .step = 2 + (uint32_t)comma,
+        .tail = comma ? TEXT8("\"}, {\0\0") : TEXT8("\"},{\0\0\0"),
+        .tail_mask = comma ? UINT64_C(0xFFFFFFFFFF) : 0xFFFFFFFF,
     };
+}
+
+/* Where the next closing braces are, from `p` on, as far as `blocks` of 64 bytes have them. Every
+ * block writes BLOCK_ENDS places and goes on by as many as it has, so that nothing branches on
+ * their number; a block with more is not made of levels and ends the search. */
+#define BLOCKS 8
+#define BLOCK_ENDS 4
+
+static inline uint32_t find_ends(const uint8_t *p, uint32_t blocks, uint32_t *ends) {
+    uint32_t count = 0;
+    for (uint32_t b = 0; b < blocks; ++b) {
+        uint64_t mask = braces(p + 64 * b);
+        const uint32_t found = (uint32_t)__builtin_popcountll(mask);
+        for (uint32_t k = 0; k < BLOCK_ENDS; ++k) {
+            ends[count + k] = 64 * b + (uint32_t)_tzcnt_u64(mask);
+            mask = _blsr_u64(mask);
+        }
+        if (found > BLOCK_ENDS) {
+            return count + BLOCK_ENDS;
+        }
+        count += found;
+    }
+    return count;
 }
 
 /* From the level whose brace is at p on: as many as come in one spelling, up to `last`. Returns
@@ -117,50 +175,44 @@ static inline const uint8_t *take_levels(const uint8_t *p, const uint8_t *end, p
     if (end - p < PA_DECODE_WINDOW) {
         return p;
     }
-    uint32_t quotes, brace;
-    look(p, &quotes, &brace);
     /* The first level shows the spelling: the byte behind its colon, and that behind the comma. */
-    const bool colon_blank = p[9] == ' ';
-    const uint32_t price_at = 10 + (uint32_t)colon_blank;
-    const uint32_t price_quotes = quotes >> price_at;
-    if (price_quotes == 0) {
-        return p;
-    }
-    const bool comma_blank = p[price_at + (uint32_t)__builtin_ctz(price_quotes) + 2] == ' ';
-    const spelling s = spelling_of(colon_blank, comma_blank);
-    const uint64_t head_a = pa_load64((const uint8_t *)"{\"price\"");
+    const bool colon = p[9] == ' ';
+    const uint32_t price_end_at = quote_at(p + 12 + colon);
+    const bool comma = p[14 + (uint32_t)colon + price_end_at] == ' ';
+    const spelling s = spelling_of(colon, comma);
+    const uint64_t head_a = TEXT8("{\"price\"");
     pa_book_level *at = *out;
-    while (at < last) {
-        const uint8_t *const next = p + brace + 1;
-        const uint8_t *const price = p + s.head;
-        const uint32_t n = (uint32_t)__builtin_ctzll((uint64_t)quotes >> s.head | UINT64_C(1) << 32);
-        const uint8_t *const size = price + n + s.middle;
-        const uint32_t m = (uint32_t)(next - 2 - size); /* wraps if the brace came too soon */
-        uint32_t length;
-        int32_t price_e4;
-        int64_t size_e6;
-        if (brace >= 64 || n > 6 || m - 1 > 15 || pa_load64(p) != head_a ||
-            (pa_load32(p + 8) & s.head_mask) != s.head_b || pa_load64(price + n) != s.middle_a ||
-            (pa_load32(price + n + 8) & s.middle_mask) != s.middle_b || next[-2] != '"' ||
-            !pa_swar_price(price, &length, &price_e4) || !decimal16(size, m, &size_e6)) {
-            break;
+    for (;;) {
+        uint32_t ends[BLOCKS * BLOCK_ENDS];
+        const uint8_t *const base = p;
+        /* Of the bytes behind the last block the digits' loads need some, and the tail's. */
+        const size_t room = (size_t)(end - p - (PA_DECODE_WINDOW - 64)) / 64;
+        const uint32_t count = find_ends(p, room < BLOCKS ? (uint32_t)room : BLOCKS, ends);
+        for (uint32_t i = 0; i < count; ++i) {
+            const uint8_t *const next = base + ends[i] + 1;
+            const uint32_t decimals = quote_at(p + s.head);
+            const uint8_t *const price_end = p + s.head + decimals;
+            const uint8_t *const size = price_end + s.middle;
+            const uint32_t m = (uint32_t)(next - 2 - size); /* wraps if the brace came too soon */
+            if (at >= last || decimals - 1 > 3 || m - 1 > 15 || pa_load64(p) != head_a ||
+                pa_load64(p + s.head - 8) != s.head_b || pa_load64(price_end) != s.middle_a ||
+                pa_load64(size - 8) != s.middle_b ||
+                !level_numbers(p + s.head, decimals, size, m, at)) {
+                *out = at;
+                return p;
+            }
+            if (__builtin_expect(((pa_load64(next - 2) ^ s.tail) & s.tail_mask) != 0, 0)) {
+                const bool closed = next[-2] == '"' && *next == ']';
+                *out = at + closed;
+                return closed ? next : p;
+            }
+            ++at;
+            p = next + s.step - 1;
         }
-        const bool follows = (pa_load32(next) & s.step_mask) == s.step_b;
-        if (!follows && *next != ']') {
-            break;
+        if (count == 0 || end - p < PA_DECODE_WINDOW) {
+            *out = at;
+            return p;
         }
-        *at++ = (pa_book_level){.size_e6 = size_e6, .price_e4 = price_e4};
-        if (!follows) {
-            p = next;
-            break;
-        }
-        p = next + s.step - 1;
-        if (end - p < PA_DECODE_WINDOW) {
-            break;
-        }
-        look(p, &quotes, &brace);
     }
-    *out = at;
-    return p;
 }
-#undef WORD
+#undef TEXT8

@@ -153,7 +153,7 @@ const char *pa_kind_name(int kind);
 const char *pa_bad_name(int bad);
 /* cffi:end */
 
-#define PA_DECODE_WINDOW 80 /* bytes that a kernel may look at: it stops that far from the end */
+#define PA_DECODE_WINDOW 96 /* bytes that a kernel looks at together: it stops that far from the end */
 
 _Static_assert(sizeof(pa_book_level) == 16, "4 per cache line");
 _Static_assert(sizeof(pa_record) == 96, "no hole: crosses to Python");

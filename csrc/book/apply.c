@@ -55,17 +55,22 @@ static void give_up(work *w, pa_book *book) {
     fault(w, book, PA_STATE_GAP, true);
 }
 
-/* The grid for a snapshot, or PA_TICK_NONE: its levels are off the tick we know. */
+/* The grid for a snapshot and what its sides are like on it; PA_TICK_NONE: its levels are off the
+ * tick we know. */
 static uint8_t grid_for(const pa_book *book, const pa_record *r, const pa_book_level *bids,
-                        const pa_book_level *asks) {
+                        const pa_book_level *asks, pa_survey *sides) {
     const bool told = (r->flags & PA_HAS_TICK) != 0;
-    const uint8_t tick = told ? pa_tick_row(r->tick_e4) : book->ladder.tick;
-    const uint8_t fits =
-        pa_ladder_fit(pa_ladder_fit(tick, bids, r->bid_count), asks, r->ask_count);
-    if (fits == tick || (!told && (book->flags & BOOK_TICK_KNOWN) == 0)) {
-        return fits;
+    uint8_t tick = told ? pa_tick_row(r->tick_e4) : book->ladder.tick;
+    for (;; ++tick) { /* ends: every price is on the last grid */
+        sides[PA_BID] = pa_ladder_survey(tick, bids, r->bid_count);
+        sides[PA_ASK] = pa_ladder_survey(tick, asks, r->ask_count);
+        if (sides[PA_BID].on_grid && sides[PA_ASK].on_grid) {
+            return tick;
+        }
+        if (told || (book->flags & BOOK_TICK_KNOWN) != 0) {
+            return PA_TICK_NONE;
+        }
     }
-    return PA_TICK_NONE;
 }
 
 static void snapshot(work *w, uint32_t slot, const pa_record *r) {
@@ -81,7 +86,8 @@ static void snapshot(work *w, uint32_t slot, const pa_record *r) {
     }
     touch(w, slot);
     book->dirty = 1U << PA_BID | 1U << PA_ASK;
-    const uint8_t tick = grid_for(book, r, bids, asks);
+    pa_survey sides[PA_SIDE_COUNT];
+    const uint8_t tick = grid_for(book, r, bids, asks, sides);
     if (tick == PA_TICK_NONE) {
         note(w, PA_COUNT_SNAPSHOT_REJECTS);
         fault(w, book, PA_STATE_GAP, true);
@@ -94,8 +100,10 @@ static void snapshot(work *w, uint32_t slot, const pa_record *r) {
         pa_ladder_regrid(&w->in.pool, ladder, tick);
     }
     const uint32_t most = w->in.store->max_depth != 0 ? w->in.store->max_depth : UINT32_MAX;
-    if (!pa_ladder_replace(&w->in.pool, ladder, PA_BID, bids, r->bid_count, most) ||
-        !pa_ladder_replace(&w->in.pool, ladder, PA_ASK, asks, r->ask_count, most)) {
+    if (!pa_ladder_replace(&w->in.pool, ladder, PA_BID, bids, r->bid_count, sides[PA_BID].way,
+                           most) ||
+        !pa_ladder_replace(&w->in.pool, ladder, PA_ASK, asks, r->ask_count, sides[PA_ASK].way,
+                           most)) {
         note(w, PA_COUNT_SNAPSHOT_REJECTS);
         give_up(w, book);
         return;
@@ -309,24 +317,21 @@ static void check_book(work *w, uint32_t slot) {
     check_mirror(w, slot);
 }
 
-void pa_apply_begin(pa_arena *arena) {
-    pa_store *store = pa_arena_at(arena, PA_SECTION_STORE);
+void pa_apply_begin(pa_store *store) {
     store->call += 1;
 }
 
-void pa_apply_reject(pa_arena *arena) {
-    pa_store *store = pa_arena_at(arena, PA_SECTION_STORE);
+void pa_apply_reject(pa_store *store) {
     pa_store_count(store, PA_COUNT_FRAMES, 1);
     pa_store_count(store, PA_COUNT_FRAMES_REJECTED, 1);
 }
 
-void pa_apply_frame(pa_arena *arena, const uint8_t *frame, const pa_decoded *decoded,
+void pa_apply_frame(pa_store *store, const uint8_t *frame, const pa_decoded *decoded,
                     uint32_t flags, uint64_t recv_ns, uint32_t *touched, uint32_t *changed,
                     uint32_t capacity, uint32_t *count, uint32_t *lost) {
     work w = {.frame = frame, .decoded = decoded, .recv_ns = recv_ns, .flags = flags,
               .touched = touched};
-    pa_books_open(arena, &w.in);
-    pa_store *const store = w.in.store;
+    pa_books_at(store, &w.in);
     pa_store_count(store, PA_COUNT_FRAMES, 1);
     pa_store_count(store, PA_COUNT_MESSAGES, decoded->message_count);
     if (decoded->skipped != 0) {

@@ -39,6 +39,7 @@ struct pa_store {
     uint32_t reserved;
     uint64_t frame;       /* marks of books that this frame has touched */
     uint64_t call;
+    uint64_t offsets[6];  /* of the other sections, from this one       */
     pa_pool_heads pool;
     _Alignas(64) _Atomic uint64_t counters[PA_COUNT_COUNT];
     pa_episode_words episodes[PA_STATE_COUNT];
@@ -89,6 +90,19 @@ typedef struct pa_books {
     _Atomic uint64_t *slots;
     pa_pool pool;
 } pa_books;
+
+/* From the store section, after recover. */
+static inline void pa_books_at(pa_store *store, pa_books *out) {
+    char *const base = (char *)store;
+    out->store = store;
+    out->index = (void *)(base + store->offsets[0]);
+    out->tokens = (void *)(base + store->offsets[1]);
+    out->books = (void *)(base + store->offsets[2]);
+    out->tops = (void *)(base + store->offsets[3]);
+    out->slots = (void *)(base + store->offsets[4]);
+    out->pool.heads = &store->pool;
+    out->pool.base = (void *)(base + store->offsets[5]);
+}
 
 void pa_books_open(pa_arena *arena, pa_books *out);
 

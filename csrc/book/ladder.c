@@ -306,21 +306,28 @@ static bool store_word(const pa_pool *pool, uint64_t *word, uint32_t *entry, uin
             return false;
         }
     }
-    memcpy(extent(pool, *entry), sizes, count * sizeof *sizes);
+    int64_t *const to = extent(pool, *entry);
+    for (uint32_t i = 0; i < count; i += 4) { /* extents are multiples of four, and so is `sizes` */
+        memcpy(to + i, sizes + i, 4 * sizeof *sizes);
+    }
     *word = bits;
     return true;
 }
 
-/* +1: strictly ascending, -1: strictly descending, 0: neither. Sizes of zero count as neither,
- * since they are no levels. */
-static int direction(const pa_book_level *levels, uint32_t count) {
-    bool up = true, down = true, some = levels[0].size_e6 != 0;
-    for (uint32_t i = 1; i < count; ++i) {
-        up &= levels[i].price_e4 > levels[i - 1].price_e4;
-        down &= levels[i].price_e4 < levels[i - 1].price_e4;
+pa_survey pa_ladder_survey(uint8_t tick, const pa_book_level *levels, uint32_t count) {
+    const uint64_t inverse = INVERSE[tick];
+    const uint32_t step = (uint32_t)STEP[tick];
+    uint32_t off = 0, up = 1, down = 1, last = 0, lowest = PA_PRICE_ONE_E4;
+    uint64_t some = 1;
+    for (uint32_t i = 0; i < count; ++i) { /* no branches: what is usual is not known here */
+        const uint32_t price = (uint32_t)levels[i].price_e4;
+        off |= (uint32_t)(price * inverse >> 20) * step ^ price;
+        up &= price > last;
+        down &= price < lowest;
         some &= levels[i].size_e6 != 0;
+        last = lowest = price;
     }
-    return !some ? 0 : up ? 1 : down ? -1 : 0;
+    return (pa_survey){.on_grid = off == 0, .way = some == 0 ? 0 : up != 0 ? 1 : down != 0 ? -1 : 0};
 }
 
 /* `count` > 0 levels, ascending from `level` on in steps of `step`. */
@@ -331,14 +338,14 @@ static bool replace_sorted(const pa_pool *pool, pa_ladder *ladder, int side,
     const uint64_t inverse = INVERSE[ladder->tick];
     const uint32_t words = WORDS[ladder->tick];
     uint64_t digest = 0, word = 0;
-    int64_t sizes[64];
+    int64_t sizes[64]; /* of the word at hand; behind `held` whatever was there */
     uint32_t held = 0, w = 0, index = 0, first = 0;
     for (uint32_t i = 0; i < count; ++i, level += step) {
         index = (uint32_t)((uint64_t)level->price_e4 * inverse >> 20);
         if (i == 0) {
             first = index;
         }
-        if (index >> 6 != w) {
+        if (__builtin_expect(index >> 6 != w, 0)) {
             if (held != 0 && !store_word(pool, &bits[w], &directory[w], word, sizes, held)) {
                 return false;
             }
@@ -368,7 +375,7 @@ static bool replace_sorted(const pa_pool *pool, pa_ladder *ladder, int side,
 }
 
 bool pa_ladder_replace(const pa_pool *pool, pa_ladder *ladder, int side,
-                       const pa_book_level *levels, uint32_t count, uint32_t most) {
+                       const pa_book_level *levels, uint32_t count, int way, uint32_t most) {
     if (!ready(pool, ladder)) {
         return false;
     }
@@ -376,7 +383,6 @@ bool pa_ladder_replace(const pa_pool *pool, pa_ladder *ladder, int side,
         clear_side(pool, ladder, side);
         return true;
     }
-    const int way = direction(levels, count);
     if (way == 0) {
         clear_side(pool, ladder, side);
         for (uint32_t i = 0; i < count; ++i) {

@@ -73,11 +73,19 @@ bool pa_ladder_refine(const pa_pool *pool, pa_ladder *ladder, uint8_t tick);
 bool pa_ladder_set(const pa_pool *pool, pa_ladder *ladder, int side, uint32_t index,
                    int64_t size_e6, int64_t *before);
 
-/* Replace a side by levels whose prices are all on the grid, in any order; of a price that
- * comes twice the last counts; at most `most` of the best are kept. False: the pool is full,
- * the side is empty or partly filled. */
+/* What a list of levels is like on a grid. */
+typedef struct pa_survey {
+    bool on_grid;
+    int way; /* +1: prices ascend, -1: descend, 0: neither, or a size is zero */
+} pa_survey;
+
+pa_survey pa_ladder_survey(uint8_t tick, const pa_book_level *levels, uint32_t count);
+
+/* Replace a side by levels whose prices are all on the grid, of which the survey says in which
+ * `way`; of a price that comes twice the last counts; at most `most` of the best are kept. False:
+ * the pool is full, the side is empty or partly filled. */
 bool pa_ladder_replace(const pa_pool *pool, pa_ladder *ladder, int side,
-                       const pa_book_level *levels, uint32_t count, uint32_t most);
+                       const pa_book_level *levels, uint32_t count, int way, uint32_t most);
 
 /* Drop the worst levels of a side until `most` are left. */
 void pa_ladder_trim(const pa_pool *pool, pa_ladder *ladder, int side, uint32_t most);

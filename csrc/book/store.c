@@ -65,14 +65,7 @@ pa_store *pa_store_of(pa_arena *arena) {
 }
 
 void pa_books_open(pa_arena *arena, pa_books *out) {
-    out->store = pa_arena_at(arena, PA_SECTION_STORE);
-    out->index = pa_arena_at(arena, PA_SECTION_INDEX);
-    out->tokens = pa_arena_at(arena, PA_SECTION_TOKENS);
-    out->books = pa_arena_at(arena, PA_SECTION_BOOKS);
-    out->tops = pa_arena_at(arena, PA_SECTION_TOPS);
-    out->slots = pa_arena_at(arena, PA_SECTION_SLOTS);
-    out->pool.heads = &out->store->pool;
-    out->pool.base = pa_arena_at(arena, PA_SECTION_LADDERS);
+    pa_books_at(pa_arena_at(arena, PA_SECTION_STORE), out);
 }
 
 static void count(pa_store *store, pa_counter which) {
@@ -260,6 +253,17 @@ static uint64_t hash_of(const char *text, uint32_t bytes) {
     return hash;
 }
 
+static bool same_text(const char *a, const char *b, uint32_t bytes) {
+    uint64_t differ = 0;
+    if (bytes < 8) {
+        return memcmp(a, b, bytes) == 0;
+    }
+    for (uint32_t i = 0; i + 8 < bytes; i += 8) {
+        differ |= load(a + i) ^ load(b + i);
+    }
+    return (differ | (load(a + bytes - 8) ^ load(b + bytes - 8))) == 0;
+}
+
 /* An entry: the hash's high half, and slot + 1; 0: never used; low half 0: a grave. */
 uint32_t pa_books_find(const pa_books *in, const char *text, uint32_t bytes) {
     const uint64_t hash = hash_of(text, bytes);
@@ -272,7 +276,7 @@ uint32_t pa_books_find(const pa_books *in, const char *text, uint32_t bytes) {
         if (entry >> 32 == hash >> 32 && (uint32_t)entry != 0) {
             const uint32_t slot = (uint32_t)entry - 1;
             const pa_token *token = &in->tokens[slot];
-            if (token->bytes == bytes && memcmp(token->text, text, bytes) == 0) {
+            if (token->bytes == bytes && same_text(token->text, text, bytes)) {
                 return slot;
             }
         }
@@ -503,9 +507,15 @@ pa_status pa_store_recover(pa_arena *arena, uint32_t max_depth, uint64_t now_ns)
     if (pa_store_of(arena) == NULL) {
         return PA_E_CAPACITY;
     }
+    static const int SECTIONS[] = {PA_SECTION_INDEX, PA_SECTION_TOKENS, PA_SECTION_BOOKS,
+                                   PA_SECTION_TOPS,  PA_SECTION_SLOTS,  PA_SECTION_LADDERS};
     pa_arena_read_info(arena, &info);
-    pa_books_open(arena, &in);
-    pa_store *const store = in.store;
+    pa_store *const store = pa_store_of(arena);
+    for (int i = 0; i < 6; ++i) {
+        store->offsets[i] =
+            (uint64_t)((char *)pa_arena_at(arena, SECTIONS[i]) - (char *)store);
+    }
+    pa_books_at(store, &in);
     const bool lost = store->busy != 0;
     store->capacity = info.config.token_count;
     store->depth = info.config.depth;

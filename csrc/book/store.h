@@ -219,17 +219,17 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "processes share it: a lock would be
 /* ---- for csrc/tick: a frame's records into the books ---- */
 
 /* Begin a call; what changes in it is collected once. */
-void pa_apply_begin(pa_arena *arena);
+void pa_apply_begin(pa_store *store);
 
 /* Apply the records of one frame; then check and publish every book they touched. Slots that
  * changed for the first time in this call go to changed[*count..capacity), those that found no
  * room are counted in *lost. */
-void pa_apply_frame(pa_arena *arena, const uint8_t *frame, const pa_decoded *decoded,
+void pa_apply_frame(pa_store *store, const uint8_t *frame, const pa_decoded *decoded,
                     uint32_t flags, uint64_t recv_ns, uint32_t *touched, uint32_t *changed,
                     uint32_t capacity, uint32_t *count, uint32_t *lost);
 
 /* Count a frame that was refused. */
-void pa_apply_reject(pa_arena *arena);
+void pa_apply_reject(pa_store *store);
 
 #define PA_TOUCHED_MAX (2 * PA_FRAME_RECORDS_MAX) /* entries `touched` must hold */
 

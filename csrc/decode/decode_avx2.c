@@ -5,22 +5,26 @@
 
 #include "decode/kernel.h"
 
-static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end) {
-    while (end - p >= 32) {
-        const __m256i v = _mm256_loadu_si256((const __m256i *)p);
-        /* Signed: what is below a blank is a control or has its high bit set. */
-        const __m256i odd = _mm256_or_si256(
-            _mm256_or_si256(_mm256_cmpeq_epi8(v, _mm256_set1_epi8('"')),
-                            _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\\'))),
-            _mm256_cmpgt_epi8(_mm256_set1_epi8(' '), v));
-        const uint32_t found = (uint32_t)_mm256_movemask_epi8(odd);
-        if (found != 0) {
-            return p + __builtin_ctz(found);
+static inline uint32_t specials(const uint8_t *p) {
+    const __m256i v = _mm256_loadu_si256((const __m256i *)p);
+    /* Signed: what is below a blank is a control or has its high bit set. */
+    return (uint32_t)_mm256_movemask_epi8(
+        _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi8(v, _mm256_set1_epi8('"')),
+                                        _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\\'))),
+                        _mm256_cmpgt_epi8(_mm256_set1_epi8(' '), v)));
+}
+
+#define STEP 32
+#include "decode/ends_simd.h"
+
+static inline const uint8_t *digits_end(const uint8_t *p) {
+    for (int i = 0; i < 3; ++i, p += 32) {
+        const __m256i v = _mm256_sub_epi8(_mm256_loadu_si256((const __m256i *)p), _mm256_set1_epi8('0'));
+        const uint32_t digits = (uint32_t)_mm256_movemask_epi8(
+            _mm256_cmpeq_epi8(_mm256_min_epu8(v, _mm256_set1_epi8(9)), v));
+        if (digits != UINT32_MAX) {
+            return p + _tzcnt_u32(~digits);
         }
-        p += 32;
-    }
-    while (p < end && *p != '"' && *p != '\\' && *p >= 0x20 && *p < 0x80) {
-        ++p;
     }
     return p;
 }

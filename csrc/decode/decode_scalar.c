@@ -10,7 +10,8 @@ static inline uint64_t specials(uint64_t w) {
     return ((quote - PA_SWAR(1)) | (slash - PA_SWAR(1)) | (w - PA_SWAR(0x20)) | w) & PA_SWAR(0x80);
 }
 
-static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end) {
+static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end, const uint8_t *start) {
+    (void)start;
     while (end - p >= 8) {
         const uint64_t found = specials(pa_load64(p));
         if (found != 0) {
@@ -20,6 +21,16 @@ static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end) {
     }
     while (p < end && *p != '"' && *p != '\\' && *p >= 0x20 && *p < 0x80) {
         ++p;
+    }
+    return p;
+}
+
+static inline const uint8_t *digits_end(const uint8_t *p) {
+    for (int i = 0; i < 12; ++i, p += 8) {
+        const uint64_t odd = pa_swar_no_digits(pa_load64(p));
+        if (odd != 0) { /* exact up to the first one */
+            return p + (__builtin_ctzll(odd) >> 3);
+        }
     }
     return p;
 }

@@ -8,6 +8,5 @@ typedef pa_status decode_fn(const uint8_t *frame, size_t bytes, pa_decoded *out)
 
 decode_fn pa_decode_scalar;
 decode_fn pa_decode_avx2;
-decode_fn pa_decode_avx512;
 
 #endif

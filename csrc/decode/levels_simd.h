@@ -35,15 +35,18 @@ static inline __m128i mask16(uint32_t m) {
     return _mm_loadu_si128((const __m128i *)(MASKS + 16 - m));
 }
 
+/* How many characters the point and what follows may be: 0, or 2..7. What ends with its point is
+ * left to the general way, a point alone among it. */
+#define BEHIND 0xFDU
 #define POINT ((char)('.' - '0'))
 
 /* Where the point of m characters is, `other` having a bit for each that is no digit and `points`
  * one for each point: m if there is none. False: not at most ten digits, maybe a point and at
  * most six more. No branch on whether there is a point: it would be a coin's. */
-static inline bool point_of(uint32_t m, uint32_t other, uint32_t points, uint32_t *whole) {
+static inline __attribute__((always_inline)) bool point_of(uint32_t m, uint32_t other, uint32_t points, uint32_t *whole) {
     *whole = (uint32_t)__builtin_ctz(other | 1U << m);
-    return other == points && (other & (other - 1)) == 0 && *whole <= 10 && m - *whole <= 7 &&
-           !(m == 1 && other != 0);
+    return other == points && (other & (other - 1)) == 0 && *whole <= 10 &&
+           (BEHIND >> (m - *whole) & 1) != 0;
 }
 
 /* The m <= 16 characters at p, of which 16 can be read, as a decimal x 10^6. */
@@ -84,7 +87,7 @@ static inline bool number_text(const uint8_t *p, const uint8_t *end, uint32_t *n
 
 /* A price of `decimals` behind its "0." and a size of m characters, as two lanes of one vector:
  * the same as decimal16, with the price beside it. */
-static inline bool level_numbers(const uint8_t *decimal, uint32_t decimals, const uint8_t *size,
+static inline __attribute__((always_inline)) bool level_numbers(const uint8_t *decimal, uint32_t decimals, const uint8_t *size,
                                  uint32_t m, pa_book_level *out) {
     const __m256i text = _mm256_inserti128_si256(
         _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)size)),
@@ -113,48 +116,29 @@ static inline bool level_numbers(const uint8_t *decimal, uint32_t decimals, cons
         _mm_madd_epi16(_mm_packus_epi32(low, low), _mm_set1_epi32(1 << 16 | 10000));
     const uint64_t both = (uint64_t)_mm_cvtsi128_si64(eights);
     out->size_e6 = (int64_t)((both & 0xFFFFFFFF) * 100000000 + (both >> 32));
-    out->price_e4 = _mm_cvtsi128_si32(_mm256_extracti128_si256(fours, 1));
-    out->reserved = 0;
-    return out->price_e4 != 0;
-}
-
-/* Text around price and size in one spelling of the blanks. */
-typedef struct spelling {
-    uint32_t head;     /* bytes from the brace to the price, "0." included         */
-    uint32_t middle;   /* bytes from the quote behind the price to the size        */
-    uint32_t step;     /* bytes from the closing brace to the next opening one     */
-    uint64_t head_b;   /* the last eight of the head                               */
-    uint64_t middle_a; /* the first and the last eight of the middle               */
-    uint64_t middle_b;
-    uint64_t tail;     /* quote, closing brace, comma, blank, opening brace        */
-    uint64_t tail_mask;
-} spelling;
-
-#define TEXT8(text) pa_load64((const uint8_t *)(text))
-
-static inline spelling spelling_of(bool colon, bool comma) {
-    return (spelling){
-        .head = 12 + (uint32_t)colon,
-        .head_b = colon ? TEXT8("ce\": \"0.") : TEXT8("ice\":\"0."),
-        .middle = 10 + (uint32_t)colon + (uint32_t)comma,
-        .middle_a = comma ? TEXT8("\", \"size") : TEXT8("\",\"size\""),
-        .middle_b = colon ? TEXT8("size\": \"") : TEXT8("\"size\":\""),
-        .step = 2 + (uint32_t)comma,
-        .tail = comma ? TEXT8("\"}, {\0\0") : TEXT8("\"},{\0\0\0"),
-        .tail_mask = comma ? UINT64_C(0xFFFFFFFFFF) : 0xFFFFFFFF,
-    };
+    /* What follows the price's four digits is zeros: so is the reserved half of the word. */
+    const __m128i price = _mm256_extracti128_si256(fours, 1);
+    _mm_storel_epi64((__m128i *)(void *)&out->price_e4, price);
+    return _mm_cvtsi128_si32(price) != 0;
 }
 
 /* Where the next closing braces are, from `p` on, as far as `blocks` of 64 bytes have them. Every
  * block writes BLOCK_ENDS places and goes on by as many as it has, so that nothing branches on
  * their number; a block with more is not made of levels and ends the search. */
-#define BLOCKS 8
-#define BLOCK_ENDS 4
+#define BLOCKS 16
+#define LEVEL_SLACK 32 /* bytes from a level's first byte, or behind its last, that are looked at */
+#define BLOCK_ENDS 3 /* a level has 26 bytes at least */
 
-static inline uint32_t find_ends(const uint8_t *p, uint32_t blocks, uint32_t *ends) {
+static inline uint32_t find_ends(const uint8_t *p, const uint8_t *end, uint32_t *ends) {
+    const size_t whole = (size_t)(end - p) / 64;
+    const uint32_t blocks = whole < BLOCKS ? (uint32_t)whole : BLOCKS - 1;
     uint32_t count = 0;
-    for (uint32_t b = 0; b < blocks; ++b) {
-        uint64_t mask = braces(p + 64 * b);
+    for (uint32_t b = 0; b <= blocks; ++b) {
+        /* The last block of a frame looks back for what is left, maybe nothing. */
+        const size_t left = (size_t)(end - p) - 64 * b;
+        uint64_t mask = left >= 64 ? braces(p + 64 * b)
+                        : left > 0 ? braces(end - 64) >> (64 - left)
+                                   : 0;
         const uint32_t found = (uint32_t)__builtin_popcountll(mask);
         for (uint32_t k = 0; k < BLOCK_ENDS; ++k) {
             ends[count + k] = 64 * b + (uint32_t)_tzcnt_u64(mask);
@@ -168,6 +152,71 @@ static inline uint32_t find_ends(const uint8_t *p, uint32_t blocks, uint32_t *en
     return count;
 }
 
+#define SAME8(p, text) (pa_load64(p) == pa_load64((const uint8_t *)(text)))
+#define SAME4(p, text) (pa_load32(p) == pa_load32((const uint8_t *)(text)))
+#define SAME2(p, text) (memcmp((p), (text), 2) == 0)
+
+/* What stands in front of a price, between price and size, and behind a size, in one spelling of
+ * the blanks; constants once it is inlined. */
+static inline __attribute__((always_inline)) bool framed(const uint8_t *p, const uint8_t *price_end,
+                                                         bool colon, bool comma) {
+    const uint8_t *const name = price_end + 2 + comma;
+    return SAME8(p, "{\"price\"") &&
+           (colon ? SAME4(p + 8, ": \"0") && p[12] == '.' : SAME4(p + 8, ":\"0.")) &&
+           (comma ? SAME8(price_end, "\", \"size") && name[5] == '"'
+                  : SAME8(price_end, "\",\"size\"")) &&
+           (colon ? SAME2(name + 6, ": ") && name[8] == '"' : SAME2(name + 6, ":\""));
+}
+
+/* What stands between two levels; `next` is behind the closing brace of the first. */
+static inline __attribute__((always_inline)) bool followed(const uint8_t *next, bool comma) {
+    return comma ? SAME4(next - 2, "\"}, ") && next[2] == '{' : SAME4(next - 2, "\"},{");
+}
+
+/* As take_levels, in one spelling. */
+static inline __attribute__((always_inline)) const uint8_t *
+run_of_levels(const uint8_t *p, const uint8_t *end, pa_book_level **out, const pa_book_level *last,
+              bool colon, bool comma) {
+    const uint32_t head = 12 + (uint32_t)colon; /* to the price's decimals */
+    const uint32_t middle = 10 + (uint32_t)colon + (uint32_t)comma;
+    const uint8_t *const safe = end - LEVEL_SLACK;
+    pa_book_level *at = *out;
+    for (;;) {
+        uint32_t ends[(BLOCKS + 1) * BLOCK_ENDS];
+        const uint8_t *const base = p;
+        uint32_t count = find_ends(p, end, ends);
+        while (count > 0 && base + ends[count - 1] >= safe) {
+            --count; /* the last levels of a frame that ends with them */
+        }
+        if (count > (size_t)(last - at)) {
+            count = (uint32_t)(last - at);
+        }
+        for (uint32_t i = 0; i < count; ++i) {
+            const uint8_t *const next = base + ends[i] + 1;
+            const uint32_t decimals = quote_at(p + head);
+            const uint8_t *const price_end = p + head + decimals;
+            const uint8_t *const size = price_end + middle;
+            const uint32_t m = (uint32_t)(next - 2 - size); /* wraps if the brace came too soon */
+            if (decimals - 1 > 3 || m - 1 > 15 || !framed(p, price_end, colon, comma) ||
+                !level_numbers(p + head, decimals, size, m, at)) {
+                *out = at;
+                return p;
+            }
+            if (__builtin_expect(!followed(next, comma), 0)) {
+                const bool closed = next[-2] == '"' && *next == ']';
+                *out = at + closed;
+                return closed ? next : p;
+            }
+            ++at;
+            p = next + 1 + comma;
+        }
+        if (count == 0 || end - p < PA_DECODE_WINDOW) {
+            *out = at;
+            return p;
+        }
+    }
+}
+
 /* From the level whose brace is at p on: as many as come in one spelling, up to `last`. Returns
  * the next level's brace, or the list's closing bracket if it took the last level. */
 static inline const uint8_t *take_levels(const uint8_t *p, const uint8_t *end, pa_book_level **out,
@@ -176,43 +225,15 @@ static inline const uint8_t *take_levels(const uint8_t *p, const uint8_t *end, p
         return p;
     }
     /* The first level shows the spelling: the byte behind its colon, and that behind the comma. */
-    const bool colon = p[9] == ' ';
-    const uint32_t price_end_at = quote_at(p + 12 + colon);
-    const bool comma = p[14 + (uint32_t)colon + price_end_at] == ' ';
-    const spelling s = spelling_of(colon, comma);
-    const uint64_t head_a = TEXT8("{\"price\"");
-    pa_book_level *at = *out;
-    for (;;) {
-        uint32_t ends[BLOCKS * BLOCK_ENDS];
-        const uint8_t *const base = p;
-        /* Of the bytes behind the last block the digits' loads need some, and the tail's. */
-        const size_t room = (size_t)(end - p - (PA_DECODE_WINDOW - 64)) / 64;
-        const uint32_t count = find_ends(p, room < BLOCKS ? (uint32_t)room : BLOCKS, ends);
-        for (uint32_t i = 0; i < count; ++i) {
-            const uint8_t *const next = base + ends[i] + 1;
-            const uint32_t decimals = quote_at(p + s.head);
-            const uint8_t *const price_end = p + s.head + decimals;
-            const uint8_t *const size = price_end + s.middle;
-            const uint32_t m = (uint32_t)(next - 2 - size); /* wraps if the brace came too soon */
-            if (at >= last || decimals - 1 > 3 || m - 1 > 15 || pa_load64(p) != head_a ||
-                pa_load64(p + s.head - 8) != s.head_b || pa_load64(price_end) != s.middle_a ||
-                pa_load64(size - 8) != s.middle_b ||
-                !level_numbers(p + s.head, decimals, size, m, at)) {
-                *out = at;
-                return p;
-            }
-            if (__builtin_expect(((pa_load64(next - 2) ^ s.tail) & s.tail_mask) != 0, 0)) {
-                const bool closed = next[-2] == '"' && *next == ']';
-                *out = at + closed;
-                return closed ? next : p;
-            }
-            ++at;
-            p = next + s.step - 1;
-        }
-        if (count == 0 || end - p < PA_DECODE_WINDOW) {
-            *out = at;
-            return p;
-        }
+    if (p[9] != ' ') {
+        const bool comma = p[14 + (quote_at(p + 12) & 15)] == ' ';
+        return comma ? run_of_levels(p, end, out, last, false, true)
+                     : run_of_levels(p, end, out, last, false, false);
     }
+    const bool comma = p[15 + (quote_at(p + 13) & 15)] == ' ';
+    return comma ? run_of_levels(p, end, out, last, true, true)
+                 : run_of_levels(p, end, out, last, true, false);
 }
-#undef TEXT8
+#undef SAME8
+#undef SAME4
+#undef SAME2

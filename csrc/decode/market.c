@@ -82,9 +82,7 @@ static int agrees(decode_fn *chosen, const uint8_t *frame, size_t bytes) {
 pa_status pa_decode_init(int level) {
     decode_fn *chosen = pa_decode_scalar;
 #if defined(__x86_64__)
-    if (level >= PA_LEVEL_AVX512) {
-        chosen = pa_decode_avx512;
-    } else if (level >= PA_LEVEL_AVX2) {
+    if (level >= PA_LEVEL_AVX2) {
         chosen = pa_decode_avx2;
     }
 #else

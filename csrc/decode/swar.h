@@ -40,7 +40,7 @@ static inline uint32_t pa_swar_eight(uint64_t w) {
 
 /* The venue's price, "0." and one to four digits up to a quote, at p, of which 8 bytes can be
  * read. *n is the length of the text. False: spelled otherwise, or zero. */
-static inline bool pa_swar_price(const uint8_t *p, uint32_t *n, int32_t *price_e4) {
+static inline __attribute__((always_inline)) bool pa_swar_price(const uint8_t *p, uint32_t *n, int32_t *price_e4) {
     const uint64_t w = pa_load64(p);
     const uint64_t x = w ^ PA_SWAR('"');
     const uint64_t quote = (x - PA_SWAR(1)) & ~x & PA_SWAR(0x80);

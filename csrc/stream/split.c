@@ -42,7 +42,7 @@ static int take(pa_splitter *s, uint64_t bytes, uint32_t *at, uint32_t *taken) {
     return PA_PIECE_OTHER;
 }
 
-int pa_split_next(pa_splitter *s, const uint8_t *buffer, uint32_t *at, uint32_t *bytes) {
+int pa_split_next(pa_splitter *s, uint32_t *at, uint32_t *bytes) {
     assert(s->head <= s->tail && s->tail <= s->capacity);
     const uint64_t have = s->tail - s->head;
     uint64_t payload;
@@ -54,7 +54,7 @@ int pa_split_next(pa_splitter *s, const uint8_t *buffer, uint32_t *at, uint32_t 
         s->passing -= part;
         return take(s, part, at, bytes);
     }
-    const uint8_t *const p = buffer + s->head;
+    const uint8_t *const p = s->buffer + s->head;
     const uint32_t head_bytes = header(p, have, &payload);
     if (head_bytes == 0) {
         return PA_PIECE_MORE;
@@ -83,11 +83,11 @@ int pa_split_next(pa_splitter *s, const uint8_t *buffer, uint32_t *at, uint32_t 
     return take(s, head_bytes + payload, at, bytes);
 }
 
-void pa_split_compact(pa_splitter *s, uint8_t *buffer) {
+void pa_split_compact(pa_splitter *s) {
     if (s->head == s->tail) {
         s->head = s->tail = 0;
     } else if (s->head != 0) {
-        memmove(buffer, buffer + s->head, s->tail - s->head);
+        memmove(s->buffer, s->buffer + s->head, s->tail - s->head);
         s->tail -= s->head;
         s->head = 0;
     }

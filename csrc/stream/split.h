@@ -30,8 +30,9 @@ typedef enum pa_piece {
     PA_PIECE_OTHER     /* [at, at + bytes): raw bytes for the protocol object   */
 } pa_piece;
 
-/* A connection's place in its buffer. Zero but for capacity is the start. */
+/* A connection's place in its buffer. Zero but for buffer and capacity is the start. */
 typedef struct pa_splitter {
+    uint8_t *buffer;       /* the caller's, for as long as the splitter is used    */
     uint32_t head;         /* first byte not consumed                              */
     uint32_t tail;         /* behind the last byte received                        */
     uint32_t capacity;     /* of the buffer, PA_BUFFER_MIN..PA_BUFFER_MAX          */
@@ -42,15 +43,15 @@ typedef struct pa_splitter {
     uint64_t bytes;        /* received */
 } pa_splitter;
 
-/* What is next in `buffer`; *at and *bytes for TEXT and OTHER, which are consumed by this call
+/* What is next in the buffer; *at and *bytes for TEXT and OTHER, which are consumed by this call
  * and stay where they are until pa_split_compact. */
-int pa_split_next(pa_splitter *splitter, const uint8_t *buffer, uint32_t *at, uint32_t *bytes);
+int pa_split_next(pa_splitter *splitter, uint32_t *at, uint32_t *bytes);
 
 /* Move what is not consumed to the buffer's start: room for the next read. Moves nothing if
  * nothing is left, at most one incomplete frame otherwise. */
-void pa_split_compact(pa_splitter *splitter, uint8_t *buffer);
+void pa_split_compact(pa_splitter *splitter);
 /* cffi:end */
 
-_Static_assert(sizeof(pa_splitter) == 48, "crosses to Python");
+_Static_assert(sizeof(pa_splitter) == 56, "crosses to Python");
 
 #endif

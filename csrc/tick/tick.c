@@ -4,6 +4,9 @@
 
 /* The scratch of the frame at hand. */
 typedef struct scratch {
+    pa_report report;
+    uint32_t flags;
+    uint32_t reserved[15];
     pa_record records[PA_FRAME_RECORDS_MAX];
     pa_book_level levels[PA_FRAME_LEVELS_MAX];
     uint32_t touched[PA_TOUCHED_MAX];
@@ -41,9 +44,9 @@ static void take_notices(pa_report *report, const pa_decoded *decoded, uint32_t 
     }
 }
 
-static pa_status one_frame(pa_arena *arena, const uint8_t *frame, size_t bytes, uint32_t frame_at,
-                           uint32_t flags, uint64_t recv_ns, pa_report *report) {
-    scratch *const s = pa_arena_at(arena, PA_SECTION_FRAME);
+static pa_status one_frame(pa_store *store, scratch *s, const uint8_t *frame, size_t bytes,
+                           uint32_t frame_at, uint64_t recv_ns) {
+    pa_report *const report = &s->report;
     pa_decoded decoded = {.records = s->records, .record_capacity = PA_FRAME_RECORDS_MAX,
                           .levels = s->levels, .level_capacity = PA_FRAME_LEVELS_MAX};
     const pa_status status = pa_decode(frame, bytes, &decoded);
@@ -56,55 +59,75 @@ static pa_status one_frame(pa_arena *arena, const uint8_t *frame, size_t bytes, 
             report->bad_frame_bytes = (uint32_t)bytes;
         }
         report->rejected_by[decoded.bad] += 1;
-        pa_apply_reject(arena);
+        pa_apply_reject(store);
         return status;
     }
     report->messages += decoded.message_count;
     report->records += decoded.record_count;
-    pa_apply_frame(arena, frame, &decoded, flags, recv_ns, s->touched, report->changed,
+    pa_apply_frame(store, frame, &decoded, s->flags, recv_ns, s->touched, report->changed,
                    PA_CHANGED_MAX, &report->changed_count, &report->changed_lost);
     take_notices(report, &decoded, frame_at);
     return PA_OK;
 }
 
-pa_status pa_tick(pa_arena *arena, const uint8_t *frame, size_t bytes, uint32_t flags,
-                  uint64_t recv_ns, pa_report *report) {
-    begin(report);
-    if (pa_store_of(arena) == NULL) {
-        return PA_E_RANGE;
+/* The scratch, its report begun; NULL: no books. */
+static scratch *open_call(pa_arena *arena, pa_store **store) {
+    *store = pa_store_of(arena);
+    if (*store == NULL) {
+        return NULL;
     }
-    pa_apply_begin(arena);
-    return one_frame(arena, frame, bytes, 0, flags, recv_ns, report);
+    scratch *const s = pa_arena_at(arena, PA_SECTION_FRAME);
+    begin(&s->report);
+    pa_apply_begin(*store);
+    return s;
 }
 
-pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint8_t *buffer, uint32_t received,
-                    uint32_t flags, uint64_t recv_ns, pa_report *report) {
+pa_report *pa_report_of(pa_arena *arena) {
+    scratch *const s = pa_arena_at(arena, PA_SECTION_FRAME);
+    return pa_store_of(arena) != NULL ? &s->report : NULL;
+}
+
+void pa_tick_configure(pa_arena *arena, uint32_t flags) {
+    scratch *const s = pa_arena_at(arena, PA_SECTION_FRAME);
+    if (pa_store_of(arena) != NULL) {
+        s->flags = flags;
+    }
+}
+
+pa_status pa_tick(pa_arena *arena, const uint8_t *frame, size_t bytes, uint64_t recv_ns) {
+    pa_store *store;
+    scratch *const s = open_call(arena, &store);
+    return s == NULL ? PA_E_RANGE : one_frame(store, s, frame, bytes, 0, recv_ns);
+}
+
+pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, uint64_t recv_ns) {
+    pa_store *store;
     uint32_t at, bytes;
-    begin(report);
-    if (pa_store_of(arena) == NULL || received > splitter->capacity - splitter->tail) {
+    scratch *const s = open_call(arena, &store);
+    if (s == NULL || received > splitter->capacity - splitter->tail) {
         return PA_E_RANGE;
     }
+    pa_report *const report = &s->report;
     splitter->tail += received;
     splitter->bytes += received;
-    pa_apply_begin(arena);
     for (;;) {
         if (report->raw_count == PA_PIECES_MAX || report->notice_count >= PA_NOTICES_MAX) {
             report->more = 1; /* raw pieces may not be lost */
             break;
         }
-        const int piece = pa_split_next(splitter, buffer, &at, &bytes);
+        const int piece = pa_split_next(splitter, &at, &bytes);
         if (piece == PA_PIECE_MORE) {
             break;
         }
         if (piece == PA_PIECE_TEXT) {
-            (void)one_frame(arena, buffer + at, bytes, at, flags, recv_ns, report);
+            (void)one_frame(store, s, splitter->buffer + at, bytes, at, recv_ns);
         } else {
             notice(report, PA_RAW, at, bytes);
             report->raw_count += 1;
         }
     }
     if (report->notice_count == 0) { /* notices point into the buffer */
-        pa_split_compact(splitter, buffer);
+        pa_split_compact(splitter);
     }
     return PA_OK;
 }

@@ -2,7 +2,7 @@
  *
  * Idea     pa_tick decodes one frame into the arena's scratch and applies its records;
  *          pa_stream does it for every whole text frame that a connection's buffer holds after a
- *          read. What happened is in the caller's report: which books changed, what was refused
+ *          read. What happened is in the arena's report: which books changed, what was refused
  *          and where, what Python has to look at. Nothing of a message becomes a Python object.
  * Refused  a frame that is malformed in one byte changes no book.
  * Threads  owner only (one writer per arena).
@@ -53,20 +53,24 @@ typedef struct pa_report {
     pa_notice notices[128];
 } pa_report;
 
-/* Decode and apply one frame received at `recv_ns` (monotonic). `flags` are PA_APPLY_. The
- * report is of this call alone. PA_OK, or PA_E_MALFORMED / PA_E_CAPACITY: refused, as the report
- * says. PA_E_RANGE: the arena has no books. */
-pa_status pa_tick(pa_arena *arena, const uint8_t *frame, size_t bytes, uint32_t flags,
-                  uint64_t recv_ns, pa_report *report);
+/* What the last pa_tick or pa_stream of this arena did. The lists' ends are their counts; what lies
+ * behind is of earlier calls. */
+pa_report *pa_report_of(pa_arena *arena);
 
-/* `received` more bytes are in `buffer` behind the splitter's tail: see to every whole frame.
+/* How the calls that follow apply: PA_APPLY_. */
+void pa_tick_configure(pa_arena *arena, uint32_t flags);
+
+/* Decode and apply one frame received at `recv_ns` (monotonic). PA_OK, or PA_E_MALFORMED /
+ * PA_E_CAPACITY: refused, as the report says. PA_E_RANGE: the arena has no books. */
+pa_status pa_tick(pa_arena *arena, const uint8_t *frame, size_t bytes, uint64_t recv_ns);
+
+/* `received` more bytes are in the splitter's buffer behind its tail: see to every whole frame.
  * Refused frames are in the report; the others are applied. The buffer is compacted, unless the
  * report has notices, which point into it: then the caller sees to them (raw pieces go to the
  * protocol object in their order) and calls pa_split_compact. With `more` set the lists are full:
  * it calls again after that, with received 0.
  * PA_E_RANGE: the arena has no books, or more bytes than there was room for. */
-pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint8_t *buffer, uint32_t received,
-                    uint32_t flags, uint64_t recv_ns, pa_report *report);
+pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, uint64_t recv_ns);
 /* cffi:end */
 
 _Static_assert(PA_CHANGED_MAX == 1024 && PA_NOTICES_MAX == 128 && PA_BAD_COUNT <= 16,

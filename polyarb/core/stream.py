@@ -34,12 +34,12 @@ class Splitter:
         self._memory = bytearray(capacity)
         self._view = memoryview(self._memory)
         self._block = ffi.from_buffer("uint8_t[]", self._memory)
-        self._splitter = ffi.new("pa_splitter *", {"capacity": capacity})
+        self._splitter = ffi.new("pa_splitter *", {"buffer": self._block, "capacity": capacity})
 
     @property
-    def cdata(self) -> tuple[Any, Any]:
-        """The C splitter and its buffer, for `polyarb.core.tick`."""
-        return self._splitter, self._block
+    def cdata(self) -> Any:
+        """The C splitter, for `polyarb.core.tick`."""
+        return self._splitter
 
     @property
     def capacity(self) -> int:
@@ -91,8 +91,8 @@ class Splitter:
 
     def compact(self) -> None:
         """Give up what notices point to and make room; `Ticker.stream` does it without notices."""
-        lib.pa_split_compact(self._splitter, self._block)
+        lib.pa_split_compact(self._splitter)
 
     def restart(self) -> None:
         """Forget everything, for a new connection on the same memory."""
-        self._splitter[0] = {"capacity": len(self._memory)}
+        self._splitter[0] = {"buffer": self._block, "capacity": len(self._memory)}

@@ -154,7 +154,7 @@ class Ticker:
         ArenaAccessError: The arena is closed, read-only, or has no books.
     """
 
-    __slots__ = ("_arena", "_flags", "_report", "report")
+    __slots__ = ("_arena", "_report", "report")
 
     def __init__(self, arena: Arena, *, flags: int = 0) -> None:
         if not arena.writable:
@@ -162,8 +162,8 @@ class Ticker:
         if arena.info.config.token_count == 0:
             raise errors.ArenaAccessError("arena.token_count is 0: the arena has no books")
         self._arena = arena.handle()
-        self._flags = flags
-        self._report = ffi.new("pa_report *")
+        lib.pa_tick_configure(self._arena, flags)
+        self._report = lib.pa_report_of(self._arena)
         self.report = Report(self._report)
 
     def tick(self, frame: bytes, recv_ns: int) -> int:
@@ -172,10 +172,9 @@ class Ticker:
 
         A refused frame changed no book; `report` says why. `recv_ns` is monotonic.
         """
-        report = self._report
-        if lib.pa_tick(self._arena, frame, len(frame), self._flags, recv_ns, report):
+        if lib.pa_tick(self._arena, frame, len(frame), recv_ns):
             return -1
-        return int(report.changed_count)
+        return int(self._report.changed_count)
 
     def stream(self, splitter: Splitter, received: int, recv_ns: int) -> int:
         """
@@ -188,9 +187,7 @@ class Ticker:
         Raises:
             RangeError: More bytes than the splitter had room for.
         """
-        report = self._report
-        state, block = splitter.cdata
-        status = lib.pa_stream(self._arena, state, block, received, self._flags, recv_ns, report)
+        status = lib.pa_stream(self._arena, splitter.cdata, received, recv_ns)
         if status:
             check(status, f"{received} bytes received")
-        return int(report.changed_count)
+        return int(self._report.changed_count)

@@ -297,21 +297,10 @@ bool pa_ladder_set(const pa_pool *pool, pa_ladder *ladder, int side, uint32_t in
     return true;
 }
 
-/* The word's bits and sizes are known: store them. */
-static bool store_word(const pa_pool *pool, uint64_t *word, uint32_t *entry, uint64_t bits,
-                       const int64_t *sizes, uint32_t count) {
+/* Room for exactly `count` sizes whose old ones are not wanted; an extent twice as large will do. */
+static bool fit_extent(const pa_pool *pool, uint32_t *entry, uint32_t count) {
     const uint32_t class = class_for(count);
-    if (*entry == 0 || entry_class(*entry) < class || entry_class(*entry) > class + 1) {
-        if (!resize(pool, entry, count, 0)) {
-            return false;
-        }
-    }
-    int64_t *const to = extent(pool, *entry);
-    for (uint32_t i = 0; i < count; i += 4) { /* extents are multiples of four, and so is `sizes` */
-        memcpy(to + i, sizes + i, 4 * sizeof *sizes);
-    }
-    *word = bits;
-    return true;
+    return (*entry != 0 && entry_class(*entry) - class <= 1) || resize(pool, entry, count, 0);
 }
 
 pa_survey pa_ladder_survey(uint8_t tick, const pa_book_level *levels, uint32_t count) {
@@ -330,44 +319,52 @@ pa_survey pa_ladder_survey(uint8_t tick, const pa_book_level *levels, uint32_t c
     return (pa_survey){.on_grid = off == 0, .way = some == 0 ? 0 : up != 0 ? 1 : down != 0 ? -1 : 0};
 }
 
+/* Words from..to - 1 have no levels. */
+static void clear_words(const pa_pool *pool, uint64_t *bits, uint32_t *directory, uint32_t from,
+                        uint32_t to) {
+    for (uint32_t w = from; w < to; ++w) {
+        drop_extent(pool, &directory[w]);
+        bits[w] = 0;
+    }
+}
+
 /* `count` > 0 levels, ascending from `level` on in steps of `step`. */
 static bool replace_sorted(const pa_pool *pool, pa_ladder *ladder, int side,
                            const pa_book_level *level, int step, uint32_t count) {
     uint64_t *const bits = bits_of(pool, ladder, side);
     uint32_t *const directory = directory_of(pool, ladder, side);
     const uint64_t inverse = INVERSE[ladder->tick];
-    const uint32_t words = WORDS[ladder->tick];
-    uint64_t digest = 0, word = 0;
-    int64_t sizes[64]; /* of the word at hand; behind `held` whatever was there */
-    uint32_t held = 0, w = 0, index = 0, first = 0;
-    for (uint32_t i = 0; i < count; ++i, level += step) {
-        index = (uint32_t)((uint64_t)level->price_e4 * inverse >> 20);
-        if (i == 0) {
-            first = index;
+    const pa_book_level *const end = level + (int64_t)step * count;
+    uint64_t digest = 0;
+    uint32_t index = (uint32_t)((uint64_t)level->price_e4 * inverse >> 20), next_word = 0;
+    const uint32_t first = index;
+    while (level != end) {
+        const uint32_t w = index >> 6;
+        /* How many lie in this word: then their sizes go straight to where they stay. */
+        const int32_t limit_e4 = ((int32_t)w + 1) * 64 * STEP[ladder->tick];
+        uint32_t held = 1;
+        for (const pa_book_level *l = level + step; l != end && l->price_e4 < limit_e4; l += step) {
+            ++held;
         }
-        if (__builtin_expect(index >> 6 != w, 0)) {
-            if (held != 0 && !store_word(pool, &bits[w], &directory[w], word, sizes, held)) {
-                return false;
-            }
-            for (uint32_t gap = held != 0 ? w + 1 : w; gap < index >> 6; ++gap) {
-                drop_extent(pool, &directory[gap]);
-                bits[gap] = 0;
-            }
-            w = index >> 6;
-            held = 0;
-            word = 0;
+        clear_words(pool, bits, directory, next_word, w);
+        next_word = w + 1;
+        if (!fit_extent(pool, &directory[w], held)) {
+            return false;
         }
-        word |= UINT64_C(1) << (index & 63);
-        sizes[held++] = level->size_e6;
-        digest += mix(side, level->price_e4, level->size_e6);
+        int64_t *const sizes = extent(pool, directory[w]);
+        uint64_t word = 0;
+        for (uint32_t i = 0; i < held; ++i, level += step) {
+            index = (uint32_t)((uint64_t)level->price_e4 * inverse >> 20);
+            word |= UINT64_C(1) << (index & 63);
+            sizes[i] = level->size_e6;
+            digest += mix(side, level->price_e4, level->size_e6);
+        }
+        bits[w] = word;
+        if (level != end) {
+            index = (uint32_t)((uint64_t)level->price_e4 * inverse >> 20);
+        }
     }
-    if (!store_word(pool, &bits[w], &directory[w], word, sizes, held)) {
-        return false;
-    }
-    for (++w; w < words; ++w) {
-        drop_extent(pool, &directory[w]);
-        bits[w] = 0;
-    }
+    clear_words(pool, bits, directory, next_word, WORDS[ladder->tick]);
     ladder->digest[side] = digest;
     ladder->count[side] = count;
     ladder->best[side] = side == PA_BID ? index : first;

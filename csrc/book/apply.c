@@ -85,6 +85,7 @@ static void snapshot(work *w, uint32_t slot, const pa_record *r) {
         return;
     }
     touch(w, slot);
+    book->flags &= ~(uint32_t)(BOOK_EXPECT_BID | BOOK_EXPECT_ASK);
     book->dirty = 1U << PA_BID | 1U << PA_ASK;
     pa_survey sides[PA_SIDE_COUNT];
     const uint8_t tick = grid_for(book, r, bids, asks, sides);
@@ -155,10 +156,10 @@ static void delta(work *w, uint32_t slot, const pa_record *r) {
         return;
     }
     touch(w, slot);
+    book->flags &= ~(uint32_t)(BOOK_EXPECT_BID | BOOK_EXPECT_ASK);
     uint32_t index = pa_ladder_index(ladder->tick, r->price_e4);
     if (index == 0 && (book->flags & BOOK_TICK_KNOWN) == 0) {
-        const pa_book_level at = {.price_e4 = r->price_e4};
-        if (!pa_ladder_refine(&w->in.pool, ladder, pa_ladder_fit(ladder->tick, &at, 1))) {
+        if (!pa_ladder_refine(&w->in.pool, ladder, pa_ladder_finer(ladder->tick, r->price_e4))) {
             give_up(w, book);
             return;
         }

@@ -33,14 +33,12 @@ uint32_t pa_ladder_index(uint8_t tick, int32_t price_e4) {
     return (int32_t)index * STEP[tick] == price_e4 ? index : 0;
 }
 
-uint8_t pa_ladder_fit(uint8_t from, const pa_book_level *levels, uint32_t count) {
-    uint8_t tick = from;
-    for (uint32_t i = 0; i < count; ++i) {
-        while (pa_ladder_index(tick, levels[i].price_e4) == 0) {
-            ++tick; /* ends: every price is on the last grid */
-        }
+uint8_t pa_ladder_finer(uint8_t tick, int32_t price_e4) {
+    uint8_t finer = tick;
+    while (pa_ladder_index(finer, price_e4) == 0 || STEP[tick] % STEP[finer] != 0) {
+        ++finer; /* ends: the last grid holds every price */
     }
-    return tick;
+    return finer;
 }
 
 /* Bits of `w`; the baseline has no instruction for it. */

@@ -56,8 +56,9 @@ int32_t pa_tick_e4(uint8_t row);
 /* Index of the price on the grid, 1.., or 0 if it is off the tick. */
 uint32_t pa_ladder_index(uint8_t tick, int32_t price_e4);
 
-/* The coarsest grid, not coarser than `from`, that holds all these prices. */
-uint8_t pa_ladder_fit(uint8_t from, const pa_book_level *levels, uint32_t count);
+/* The coarsest grid that holds this price and every price of grid `tick` (0.0025 is not one of
+ * 0.001's, so the next row need not do). */
+uint8_t pa_ladder_finer(uint8_t tick, int32_t price_e4);
 
 /* Give everything back to the pool; the grid stays. */
 void pa_ladder_clear(const pa_pool *pool, pa_ladder *ladder);

@@ -366,7 +366,7 @@ pa_status pa_store_add(pa_arena *arena, const char *token, size_t bytes, int32_t
     at -= 1;
     memcpy(in.tokens[at].text, token, bytes);
     in.tokens[at].bytes = (uint32_t)bytes;
-    /* Unknown: the common tick is tried first; pa_ladder_fit makes it finer. */
+    /* Unknown: the common tick is tried first, and made finer when a price asks for it. */
     start_book(&in.books[at], pa_tick_row(tick_e4 != 0 ? tick_e4 : 100), tick_e4 != 0);
     enter(&in, at);
     store->token_count += 1;

@@ -302,7 +302,7 @@ static inline const uint8_t *opened(cursor *c, const uint8_t *p, uint8_t close, 
 
 /* Any value at p, `depth` arrays and objects around it. Recursion ends at PA_NEST_MAX. */
 static const uint8_t *skip(cursor *c, const uint8_t *p, unsigned depth) {
-    const uint8_t *text, *end_of_text;
+    const uint8_t *text = NULL, *end_of_text = NULL;
     bool plain, more;
     switch (*p) {
     case '"':
@@ -461,7 +461,7 @@ static inline bool same(const uint8_t *p, const char *name, size_t n) {
 /* One level, an object or a pair, at p. *kept: it belongs into the list. */
 static const uint8_t *level(cursor *c, message *m, member list, const uint8_t *p, unsigned depth,
                             pa_book_level *out, bool *kept) {
-    const uint8_t *const at = p, *text, *end_of_text;
+    const uint8_t *const at = p, *text = NULL, *end_of_text = NULL;
     bool plain, more, has_price = false, has_size = false, wrong_price = false, wrong_size = false;
     const bool object = *p == '{';
     int32_t price_e4 = 0;
@@ -664,8 +664,8 @@ static inline const uint8_t *comma(const uint8_t *p) {
  * is accepted here that `change` would not read as the same record. */
 static inline const uint8_t *usual_change(const cursor *c, const uint8_t *p, pa_record *r) {
     uint32_t n;
-    int32_t price_e4, bid_e4, ask_e4;
-    int64_t size_e6;
+    int32_t price_e4 = 0, bid_e4 = 0, ask_e4 = 0;
+    int64_t size_e6 = 0;
     if (c->end - p < CHANGE_TOKEN_BYTES || !here(p, "{\"asset_id\":\"", 13)) {
         return NULL;
     }
@@ -723,7 +723,7 @@ static inline const uint8_t *usual_change(const cursor *c, const uint8_t *p, pa_
 /* One entry of price_changes or changes at p. */
 static const uint8_t *change(cursor *c, message *m, const uint8_t *p, unsigned depth,
                              pa_record *r) {
-    const uint8_t *const at = p, *text, *end_of_text, *wrong_at = p;
+    const uint8_t *const at = p, *text = NULL, *end_of_text = NULL, *wrong_at = p;
     bool plain, more;
     scalar s;
     message e; /* only wrong, seen, reason and wrong_at: what is written is read */
@@ -1171,7 +1171,7 @@ static const uint8_t *finish(cursor *c, message *m, const uint8_t *at, const uin
 
 /* One object of the socket at p, `depth` arrays around it. */
 static const uint8_t *one_message(cursor *c, const uint8_t *p, unsigned depth) {
-    const uint8_t *const at = p, *text, *end_of_text;
+    const uint8_t *const at = p, *text = NULL, *end_of_text = NULL;
     bool plain, more;
     message m;
     memset(&m.r, 0, sizeof m.r);

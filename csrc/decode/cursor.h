@@ -340,6 +340,11 @@ static inline const uint8_t *take(cursor *c, const uint8_t *p, unsigned depth, s
         bool plain;
         out->at = p + 1;
         p = string(c, p + 1, &end_of_text, &plain);
+        if (UNLIKELY(p == NULL)) { /* what is said of the value then is harmless */
+            out->bytes = 0;
+            out->kind = SCALAR_OTHER;
+            return NULL;
+        }
         out->bytes = (uint32_t)(end_of_text - out->at);
         out->kind = !plain ? SCALAR_OTHER : out->bytes == 0 ? SCALAR_NONE : SCALAR_TEXT;
         return p;
@@ -348,6 +353,7 @@ static inline const uint8_t *take(cursor *c, const uint8_t *p, unsigned depth, s
     out->kind = *p == 'n' ? SCALAR_NONE : *p == '-' || digit(p, c->end) ? SCALAR_NUMBER : SCALAR_OTHER;
     p = skip(c, p, depth);
     out->bytes = p == NULL ? 0 : (uint32_t)(p - out->at);
+    out->kind = p == NULL ? SCALAR_OTHER : out->kind;
     return p;
 }
 

@@ -1,9 +1,18 @@
 #if defined(__x86_64__)
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
 #include <immintrin.h>
 #include <stdbool.h>
+#include <string.h>
 
+#include "base/fixed.h"
 #include "decode/kernel.h"
+#include "decode/swar.h"
+
+/* Everything that follows, the shared cursor included, and nothing before it. */
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,popcnt"))), apply_to = function)
+#else
+#pragma GCC target("avx2,bmi,bmi2,popcnt")
+#endif
 
 static inline uint32_t specials(const uint8_t *p) {
     const __m256i v = _mm256_loadu_si256((const __m256i *)p);
@@ -41,6 +50,9 @@ static inline uint64_t braces(const uint8_t *p) {
 
 #define PA_DECODE_NAME pa_decode_avx2
 #include "decode/cursor.h"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
 #else
 typedef int pa_no_avx2; /* ISO C forbids an empty translation unit */
 #endif

@@ -23,8 +23,8 @@ _Alignas(32) static const uint8_t MASKS[32] = {255, 255, 255, 255, 255, 255, 255
 #define ROW(i)                                                                             \
     {TO(i, 0), TO(i, 1), TO(i, 2), TO(i, 3), TO(i, 4), TO(i, 5), TO(i, 6), TO(i, 7),       \
      TO(i, 8), TO(i, 9), PAST(i, 0), PAST(i, 1), PAST(i, 2), PAST(i, 3), PAST(i, 4), PAST(i, 5)}
-#define TO(i, j) ((j) + (i) >= 10 ? (j) + (i) - 10 : 0x80)
-#define PAST(i, j) ((i) + 1 + (j) < 16 ? (i) + 1 + (j) : 0x80)
+#define TO(i, j) (uint8_t)((j) + (i) >= 10 ? (j) + (i) - 10 : 0x80)
+#define PAST(i, j) (uint8_t)((i) + 1 + (j) < 16 ? (i) + 1 + (j) : 0x80)
 _Alignas(16) static const uint8_t SPREAD[11][16] = {ROW(0), ROW(1), ROW(2), ROW(3), ROW(4), ROW(5),
                                                     ROW(6), ROW(7), ROW(8), ROW(9), ROW(10)};
 #undef ROW

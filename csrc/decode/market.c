@@ -46,7 +46,7 @@ pa_status pa_decode(const uint8_t *frame, size_t bytes, pa_decoded *out) {
 /* What a kernel could get wrong: every length of price and size, both spellings of white
  * space, the change from one to the other, escapes, and the last bytes of a frame. */
 static const char *const SAMPLES[] = {
-    "{\"market\":\"0x677483d4868b5d64d779100345df9cf1ac598cc6eef0c73c7df9cba24be52552\","
+    ("{\"market\":\"0x677483d4868b5d64d779100345df9cf1ac598cc6eef0c73c7df9cba24be52552\","
     "\"asset_id\":\"64014407071173554650750271910505804043936597106769212755931625753599668120313\""
     ",\"timestamp\":\"1751514774535\",\"hash\":\"544d8db4158166f4ff14b186c24de51774c84dd3\","
     "\"bids\":[{\"price\":\"0.1\",\"size\":\"7\"},{\"price\":\"0.02\",\"size\":\"530.25\"},"
@@ -54,14 +54,14 @@ static const char *const SAMPLES[] = {
     "{\"price\":\".05\",\"size\":\"12345678901.5\"},{\"price\":\"0.06\",\"size\":\"8.0000000\"}],"
     "\"asks\":[{\"price\":\"0.99\", \"size\":\"1352.02\"}, {\"price\":\"0.98\", \"size\":\"53\"}, "
     "{\"price\": \"0.97\", \"size\": \"105\"}, {\"size\":\"330\",\"price\":\"0.96\"}],"
-    "\"tick_size\":\"0.0001\",\"event_type\":\"book\",\"last_trade_price\":\"0.390\"}",
-    "{\"market\":\"0xab\",\"price_changes\":[{\"asset_id\":\"11222277780\",\"price\":\"0.09\","
+    "\"tick_size\":\"0.0001\",\"event_type\":\"book\",\"last_trade_price\":\"0.390\"}"),
+    ("{\"market\":\"0xab\",\"price_changes\":[{\"asset_id\":\"11222277780\",\"price\":\"0.09\","
     "\"size\":\"12.5\",\"side\":\"BUY\",\"hash\":\"8f586c609394aa59b47792c3ade0ec455d30489c\","
     "\"best_bid\":\"0.37\",\"best_ask\":\"0.38\"},{\"asset_id\":\"114\",\"price\":0.91,\"size\":0,"
     "\"side\":\"SELL\",\"note\":\"a \\\"quoted\\\" text of more than one window, and its \\u20ac, "
-    "and \xe2\x82\xac\"}],\"timestamp\":1788786330404,\"event_type\":\"price_change\"}",
-    "[{\"event_type\":\"book\",\"asset_id\":\"5\",\"bids\":[{\"price\":\"0.5\",\"size\":\"1e3\"}],"
-    "\"asks\":[],\"timestamp\":\"1\",\"padding\":\"                                          \"}]",
+    "and \xe2\x82\xac\"}],\"timestamp\":1788786330404,\"event_type\":\"price_change\"}"),
+    ("[{\"event_type\":\"book\",\"asset_id\":\"5\",\"bids\":[{\"price\":\"0.5\",\"size\":\"1e3\"}],"
+    "\"asks\":[],\"timestamp\":\"1\",\"padding\":\"                                          \"}]"),
 };
 
 static int agrees(decode_fn *chosen, const uint8_t *frame, size_t bytes) {

@@ -22,7 +22,7 @@ INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
 # Portable on purpose: no -march=native. Kernels name their own target and are chosen at run time.
 CFLAGS = [
-    *("-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-fno-strict-aliasing"),
+    *("-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-fno-strict-aliasing", "-fvisibility=hidden"),
     *("-Wall", "-Wextra", "-Wshadow", "-Wconversion"),
 ]
 

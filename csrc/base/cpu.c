@@ -10,7 +10,8 @@ uint32_t pa_cpu_features(void) {
     uint32_t features = 0;
     unsigned a, b, c, d;
     __builtin_cpu_init(); /* reads XCR0 as well: a kernel that saves no zmm clears the bits */
-    if (__builtin_cpu_supports("avx2")) {
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+        __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt")) {
         features |= PA_CPU_AVX2;
     }
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&

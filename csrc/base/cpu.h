@@ -14,7 +14,7 @@
 #include "base/status.h"
 
 /* cffi:begin */
-#define PA_CPU_AVX2 1
+#define PA_CPU_AVX2 1   /* with BMI1, BMI2 and POPCNT, as every such processor has them */
 #define PA_CPU_AVX512 2 /* F, VL, BW and DQ together, with the operating system's consent */
 #define PA_CPU_SHA 4
 #define PA_CPU_INVARIANT_TSC 8

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t *sound;
     static uint64_t bytes;
     if (sound == NULL) {
-        const pa_arena_config config = {1, 0};
+        const pa_arena_config config = {.histogram_count = 1};
         CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);
         sound = aligned_alloc(PA_ARENA_ALIGN, bytes);
         CHECK(sound != NULL);
@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(copy, data, size);
     CHECK(documented(pa_arena_check(copy, size)));
     /* The same bytes laid over the start of a sound arena. */
-    const size_t laid = size < 256 ? size : 256;
+    const size_t laid = size < 384 ? size : 384;
     uint8_t *mixed = malloc(bytes);
     CHECK(mixed != NULL);
     memcpy(mixed, sound, bytes);

@@ -7,14 +7,14 @@
 #define HEADER_BYTES_AT 12
 #define BYTES_AT 16
 #define COUNT_AT 32 /* config.histogram_count */
-#define CONFIG_RESERVED_AT 36
-#define SECTION_COUNT_AT 40
-#define RESERVED_AT 44
-#define BUILD_AT 48
-#define TABLE_AT 112
-#define SUM_AT 144
-#define JUDGED_BYTES 152
-#define HEADER_BYTES 256
+#define TOKENS_AT 36 /* config.token_count, then depth and ladder_pages */
+#define SECTION_COUNT_AT 48
+#define RESERVED_AT 52
+#define BUILD_AT 56
+#define TABLE_AT 120
+#define SUM_AT 280
+#define JUDGED_BYTES 288
+#define HEADER_BYTES 384
 #define SMALL (4096 + 4096 + 20480) /* one histogram */
 
 static const char BUILD[] = "polyarb test";
@@ -56,7 +56,8 @@ static void test_sections_are_aligned_in_order_and_disjoint(void) {
     for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
         uint64_t bytes;
         uint8_t *block = fresh(counts[i], &bytes);
-        const uint64_t need[] = {PA_ACCOUNT_BYTES, (uint64_t)counts[i] * PA_HISTOGRAM_BYTES};
+        const uint64_t need[PA_SECTION_COUNT] = {PA_ACCOUNT_BYTES,
+                                                 (uint64_t)counts[i] * PA_HISTOGRAM_BYTES};
         const uint8_t *free_from = block + HEADER_BYTES;
         for (int section = 0; section < PA_SECTION_COUNT; section++) {
             uint8_t *start = pa_arena_at((pa_arena *)block, section);
@@ -74,6 +75,29 @@ static void test_sections_are_aligned_in_order_and_disjoint(void) {
     }
 }
 
+static void test_the_books_sections_have_room_for_what_was_asked(void) {
+    const pa_arena_config config = {1, 1000, 10, 7};
+    uint64_t bytes;
+    CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);
+    uint8_t *block = guarded(bytes);
+    CHECK(pa_arena_init(block, bytes, &config, BUILD, 1) == PA_OK);
+    const uint64_t need[PA_SECTION_COUNT] = {
+        PA_ACCOUNT_BYTES, PA_HISTOGRAM_BYTES,
+        PA_STORE_BYTES,   pa_index_entries(1000) * 8,
+        1000 * PA_TOKEN_BYTES, 1000 * PA_BOOK_BYTES,
+        1000 * 8,         1000 * 8 * (uint64_t)pa_slot_words(10),
+        7 * PA_ARENA_ALIGN, PA_FRAME_BYTES};
+    for (int section = 0; section < PA_SECTION_COUNT; section++) {
+        const uint8_t *start = pa_arena_at((pa_arena *)block, section);
+        const uint8_t *next = section + 1 < PA_SECTION_COUNT
+                                  ? pa_arena_at((pa_arena *)block, section + 1)
+                                  : block + bytes;
+        CHECK(start + need[section] <= next);
+    }
+    CHECK(pa_index_entries(1000) == 2048 && pa_slot_words(10) == 40);
+    CHECK(pa_arena_check(block, bytes) == PA_OK);
+}
+
 static void test_a_count_outside_its_range_is_refused(void) {
     uint64_t bytes = 7;
     uint8_t *block = guarded(SMALL);
@@ -81,7 +105,15 @@ static void test_a_count_outside_its_range_is_refused(void) {
         {.histogram_count = 0},
         {.histogram_count = PA_HISTOGRAMS_MAX + 1},
         {.histogram_count = UINT32_MAX},
-        {.histogram_count = 1, .reserved = 1},
+        {.histogram_count = 1, .depth = 1},
+        {.histogram_count = 1, .ladder_pages = 1},
+        {.histogram_count = 1, .token_count = 1},
+        {.histogram_count = 1, .token_count = 1, .depth = 1},
+        {.histogram_count = 1, .token_count = 1, .ladder_pages = 1},
+        {.histogram_count = 1, .token_count = PA_TOKENS_MAX + 1, .depth = 1, .ladder_pages = 1},
+        {.histogram_count = 1, .token_count = 1, .depth = PA_DEPTH_MAX + 1, .ladder_pages = 1},
+        {.histogram_count = 1, .token_count = 1, .depth = 1,
+         .ladder_pages = PA_LADDER_PAGES_MAX + 1},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         CHECK(pa_arena_bytes(&wrong[i], &bytes) == PA_E_RANGE && bytes == 7);
@@ -248,7 +280,8 @@ static void test_a_contradiction_with_a_right_checksum_is_corrupt(void) {
         {BYTES_AT, SMALL - 4096},       {BYTES_AT, SMALL + 4096},
         {BYTES_AT + 4, 1},              {COUNT_AT, 0},
         {COUNT_AT, 2},                  {COUNT_AT, PA_HISTOGRAMS_MAX + 1},
-        {COUNT_AT, UINT32_MAX},         {CONFIG_RESERVED_AT, 1},
+        {COUNT_AT, UINT32_MAX},         {TOKENS_AT, 1},
+        {TOKENS_AT + 4, 1},             {TOKENS_AT + 8, 1},
         {SECTION_COUNT_AT, 0},          {SECTION_COUNT_AT, PA_SECTION_COUNT + 1},
         {RESERVED_AT, 1},               {BUILD_AT + PA_BUILD_MAX - 4, UINT32_MAX},
         {TABLE_AT, 0},                  {TABLE_AT + 8, 0},
@@ -285,6 +318,7 @@ static void test_random_bytes_behind_our_magic_and_version_never_pass(void) {
 int main(void) {
     test_published_fnv1a_vectors_hold();
     test_sections_are_aligned_in_order_and_disjoint();
+    test_the_books_sections_have_room_for_what_was_asked();
     test_a_count_outside_its_range_is_refused();
     test_init_refuses_a_block_that_is_short_or_misaligned_and_leaves_it();
     test_info_is_what_init_was_given();

@@ -7,6 +7,9 @@ static pa_status use(int level) {
     if (status == PA_OK) {
         status = pa_sha256_init(level);
     }
+    if (status == PA_OK) {
+        status = pa_decode_init(level);
+    }
     return status;
 }
 

@@ -50,13 +50,13 @@ _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "an atomic word is 
 _Static_assert(FACTS_AT == 8 && offsetof(facts, layout_version) == 0 &&
                    offsetof(facts, header_bytes) == 4 && offsetof(facts, bytes) == 8,
                "a reader of any version finds version and length here");
-_Static_assert(sizeof(facts) == 112 + sizeof(extent) * PA_SECTION_COUNT,
+_Static_assert(sizeof(facts) == 120 + sizeof(extent) * PA_SECTION_COUNT,
                "no padding: the checksum covers nothing that is not written");
-_Static_assert(sizeof(facts) == 144, "another layout: raise PA_LAYOUT_VERSION");
-_Static_assert(offsetof(struct pa_arena, owner_pid) == 192, "owner words: a line of their own");
-_Static_assert(sizeof(struct pa_arena) == 256, "another layout: raise PA_LAYOUT_VERSION");
-_Static_assert(sizeof(pa_arena_config) == 8, "crosses to Python, and is checksummed");
-_Static_assert(sizeof(pa_arena_info) == 56 + PA_BUILD_MAX, "crosses to Python");
+_Static_assert(sizeof(facts) == 280, "another layout: raise PA_LAYOUT_VERSION");
+_Static_assert(offsetof(struct pa_arena, owner_pid) == 320, "owner words: a line of their own");
+_Static_assert(sizeof(struct pa_arena) == 384, "another layout: raise PA_LAYOUT_VERSION");
+_Static_assert(sizeof(pa_arena_config) == 16, "crosses to Python, and is checksummed");
+_Static_assert(sizeof(pa_arena_info) == 64 + PA_BUILD_MAX, "crosses to Python");
 _Static_assert(PA_ACCOUNT_BYTES % CACHE_LINE == 0, "the next section starts a line");
 _Static_assert(PA_HISTOGRAM_BYTES % CACHE_LINE == 0, "no two histograms share a line");
 
@@ -69,10 +69,50 @@ static uint64_t trace_bytes(const pa_arena_config *config) {
     return (uint64_t)config->histogram_count * PA_HISTOGRAM_BYTES;
 }
 
+static uint64_t store_bytes(const pa_arena_config *config) {
+    return config->token_count != 0 ? PA_STORE_BYTES : 0;
+}
+
+static uint64_t index_bytes(const pa_arena_config *config) {
+    return config->token_count != 0 ? pa_index_entries(config->token_count) * sizeof(uint64_t) : 0;
+}
+
+static uint64_t token_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->token_count * PA_TOKEN_BYTES;
+}
+
+static uint64_t book_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->token_count * PA_BOOK_BYTES;
+}
+
+static uint64_t top_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->token_count * sizeof(uint64_t);
+}
+
+static uint64_t slot_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->token_count * pa_slot_words(config->depth) * sizeof(uint64_t);
+}
+
+static uint64_t ladder_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->ladder_pages * PA_ARENA_ALIGN;
+}
+
+static uint64_t frame_bytes(const pa_arena_config *config) {
+    return config->token_count != 0 ? PA_FRAME_BYTES : 0;
+}
+
 /* The whole layout: what follows the header, in this order, each on a new page. */
 static uint64_t (*const MAP[])(const pa_arena_config *) = {
     [PA_SECTION_ACCOUNT] = account_bytes,
     [PA_SECTION_TRACE] = trace_bytes,
+    [PA_SECTION_STORE] = store_bytes,
+    [PA_SECTION_INDEX] = index_bytes,
+    [PA_SECTION_TOKENS] = token_bytes,
+    [PA_SECTION_BOOKS] = book_bytes,
+    [PA_SECTION_TOPS] = top_bytes,
+    [PA_SECTION_SLOTS] = slot_bytes,
+    [PA_SECTION_LADDERS] = ladder_bytes,
+    [PA_SECTION_FRAME] = frame_bytes,
 };
 _Static_assert(sizeof(MAP) / sizeof(*MAP) == PA_SECTION_COUNT, "one row per section");
 
@@ -81,8 +121,15 @@ static uint64_t aligned_up(uint64_t offset) {
 }
 
 static int config_valid(const pa_arena_config *config) {
-    return config->histogram_count >= 1 && config->histogram_count <= PA_HISTOGRAMS_MAX &&
-           config->reserved == 0;
+    if (config->histogram_count < 1 || config->histogram_count > PA_HISTOGRAMS_MAX) {
+        return 0;
+    }
+    if (config->token_count == 0) {
+        return config->depth == 0 && config->ladder_pages == 0;
+    }
+    return config->token_count <= PA_TOKENS_MAX && config->depth >= 1 &&
+           config->depth <= PA_DEPTH_MAX && config->ladder_pages >= 1 &&
+           config->ladder_pages <= PA_LADDER_PAGES_MAX;
 }
 
 /* Where every section lies for a valid `config`; returns the whole block's length. */

@@ -20,21 +20,34 @@
 #include "base/status.h"
 
 /* cffi:begin */
-#define PA_LAYOUT_VERSION 1
+#define PA_LAYOUT_VERSION 2
 #define PA_ARENA_ALIGN 4096  /* of the block and of every section */
 #define PA_BUILD_MAX 64      /* bytes of the build text, terminator included */
 #define PA_HISTOGRAMS_MAX 256
+#define PA_TOKENS_MAX 262144
+#define PA_DEPTH_MAX 56            /* levels a side that readers see                    */
+#define PA_LADDER_PAGES_MAX 1048576 /* of PA_ARENA_ALIGN bytes: 4 GB                     */
 
 typedef enum pa_section {
     PA_SECTION_ACCOUNT = 0, /* account/account.h: one pa_account           */
     PA_SECTION_TRACE,       /* trace/histogram.h: histogram_count of them  */
+    PA_SECTION_STORE,       /* book/store.h: counters and the pool's heads */
+    PA_SECTION_INDEX,       /* book/store.c: hash of token id → slot       */
+    PA_SECTION_TOKENS,      /* book/store.c: the ids' text                 */
+    PA_SECTION_BOOKS,       /* book/store.c: the writer's side of a book   */
+    PA_SECTION_TOPS,        /* book/store.h: one packed word a token       */
+    PA_SECTION_SLOTS,       /* book/store.h: one sequence lock a token     */
+    PA_SECTION_LADDERS,     /* book/ladder.h: the pool of levels           */
+    PA_SECTION_FRAME,       /* tick/tick.c: records of the frame at hand   */
     PA_SECTION_COUNT
 } pa_section;
 
 /* What the arena is laid out for. Every count has its range beside it. */
 typedef struct pa_arena_config {
-    uint32_t histogram_count; /* 1..PA_HISTOGRAMS_MAX */
-    uint32_t reserved;        /* zero                 */
+    uint32_t histogram_count; /* 1..PA_HISTOGRAMS_MAX                                    */
+    uint32_t token_count;     /* 0..PA_TOKENS_MAX; 0: no books, then the next two are 0  */
+    uint32_t depth;           /* 1..PA_DEPTH_MAX levels a side that readers see          */
+    uint32_t ladder_pages;    /* 1..PA_LADDER_PAGES_MAX of PA_ARENA_ALIGN bytes          */
 } pa_arena_config;
 
 /* A copy of the header, for messages and monitors. */
@@ -93,8 +106,27 @@ void *pa_arena_at(pa_arena *arena, int section);
 const void *pa_arena_view(const pa_arena *arena, int section);
 /* cffi:end */
 
-/* Sizes the layout reserves; the units assert that they fit (account.h, histogram.h). */
+/* Sizes the layout reserves; the units assert that they fit (account.h, histogram.h, store.c,
+ * tick.c). */
 #define PA_ACCOUNT_BYTES 4096
 #define PA_HISTOGRAM_BYTES 20480
+#define PA_STORE_BYTES 4096
+#define PA_TOKEN_BYTES 96
+#define PA_BOOK_BYTES 320
+#define PA_FRAME_BYTES 2097152
+
+/* Words of a slot for `depth` levels a side: a head of 16, whole cache lines. */
+static inline uint32_t pa_slot_words(uint32_t depth) {
+    return (16 + 2 * depth + 7) / 8 * 8;
+}
+
+/* Entries of the index: a power of two, at least twice the tokens. */
+static inline uint64_t pa_index_entries(uint32_t token_count) {
+    uint64_t entries = 16;
+    while (entries < 2 * (uint64_t)token_count) {
+        entries *= 2;
+    }
+    return entries;
+}
 
 #endif

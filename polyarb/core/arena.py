@@ -33,6 +33,9 @@ from polyarb.core import base
 ATTEMPT_COUNT_MAX: Final = 8
 """How often `Arena.own` starts again because the path came to name another file."""
 
+DEPTH_DEFAULT: Final = 10
+"""Levels a side that readers see, unless the configuration says otherwise."""
+
 OPEN_FLAGS: Final = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 """A pipe or terminal at the path is refused, not waited for; nothing crosses an exec."""
 
@@ -44,6 +47,10 @@ class ArenaConfig:
 
     Attributes:
         histogram_count: Latency histograms, 1..256.
+        token_count: Tokens whose books fit, 0..262144; 0: no books.
+        depth: Levels a side that readers see, 1..56; 0 gives 10 if there are books.
+        ladder_pages: Memory for the ladders in pages of 4 KB, 1..1048576; 0 gives 2 KB a token
+            and 1 MB more, enough for books of 80 levels at any tick (bench/README.md).
 
     Raises:
         ArgumentTypeError: Not an int.
@@ -51,9 +58,21 @@ class ArenaConfig:
     """
 
     histogram_count: int = 32
+    token_count: int = 0
+    depth: int = 0
+    ladder_pages: int = 0
 
     def __post_init__(self) -> None:
         base.integer("arena.histogram_count", self.histogram_count, 1, lib.PA_HISTOGRAMS_MAX)
+        base.integer("arena.token_count", self.token_count, 0, lib.PA_TOKENS_MAX)
+        books = self.token_count > 0
+        base.integer("arena.depth", self.depth, 0, lib.PA_DEPTH_MAX if books else 0)
+        most = lib.PA_LADDER_PAGES_MAX if books else 0
+        base.integer("arena.ladder_pages", self.ladder_pages, 0, most)
+        if books and self.depth == 0:
+            object.__setattr__(self, "depth", DEPTH_DEFAULT)
+        if books and self.ladder_pages == 0:
+            object.__setattr__(self, "ladder_pages", 256 + -(-self.token_count // 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +202,12 @@ class Arena:
             owner_pid=out.owner_pid,
             owner_start=out.owner_start,
             owner_epoch=out.owner_epoch,
-            config=ArenaConfig(histogram_count=out.config.histogram_count),
+            config=ArenaConfig(
+                histogram_count=out.config.histogram_count,
+                token_count=out.config.token_count,
+                depth=out.config.depth,
+                ladder_pages=out.config.ladder_pages,
+            ),
         )
 
     def section(self, which: int, ctype: str = "void *") -> Any:
@@ -202,6 +226,15 @@ class Arena:
         block = self._open_block()
         start = lib.pa_arena_at(_handle(block), which)
         return ffi.gc(ffi.cast(ctype, start), partial(_let_go, block))
+
+    def handle(self) -> Any:
+        """
+        Return the block as a ``pa_arena *``, for the modules of this folder.
+
+        As with `section`: the block stays mapped while the result lives. ArenaAccessError: closed.
+        """
+        block = self._open_block()
+        return ffi.gc(_handle(block), partial(_let_go, block))
 
     def close(self) -> None:
         """
@@ -398,7 +431,8 @@ def _start_of(pid: int) -> int | None:
 def _config_struct(config: object) -> Any:
     if not isinstance(config, ArenaConfig):
         raise errors.ArgumentTypeError(f"config must be an ArenaConfig, not {_type_name(config)}")
-    return ffi.new("pa_arena_config *", {"histogram_count": config.histogram_count})
+    fields = ("histogram_count", "token_count", "depth", "ladder_pages")
+    return ffi.new("pa_arena_config *", {name: getattr(config, name) for name in fields})
 
 
 def _size_of(wanted: Any) -> int:

@@ -1,0 +1,119 @@
+/* book/book.h -- internal: how the store's sections are laid out, and what apply.c needs of it. */
+#ifndef PA_BOOK_BOOK_H
+#define PA_BOOK_BOOK_H
+
+#include "book/ladder.h"
+#include "book/store.h"
+
+/* A slot's words. The first eight are the top: one cache line. */
+enum {
+    SLOT_SEQUENCE = 0,
+    SLOT_BID,
+    SLOT_ASK,
+    SLOT_STATE, /* state, faults << 8, bid count << 24, ask count << 40 */
+    SLOT_RECV,
+    SLOT_TIME,
+    SLOT_UPDATES,
+    SLOT_SINCE,
+    SLOT_TOP_WORDS,
+    SLOT_HASH = SLOT_TOP_WORDS, /* five */
+    SLOT_TICK = 13,
+    SLOT_FAILING,
+    SLOT_SNAPSHOT,
+    SLOT_LEVELS /* depth bids, then depth asks */
+};
+_Static_assert(SLOT_LEVELS == 16, "base/arena.h: pa_slot_words");
+
+typedef struct pa_episode_words {
+    _Atomic uint64_t count, ns_sum, ns_max;
+} pa_episode_words;
+
+struct pa_store {
+    uint64_t index_mask;
+    uint32_t capacity, depth, slot_words, max_depth; /* of the arena, and the caller's */
+    uint32_t slot_count;  /* slots ever used                            */
+    uint32_t free_slot;   /* slot + 1 of the first that was given back  */
+    uint32_t token_count, live_count, graves;
+    uint32_t busy;        /* a frame or a reset is half done            */
+    uint32_t recovered;
+    uint32_t reserved;
+    uint64_t frame;       /* marks of books that this frame has touched */
+    uint64_t call;
+    pa_pool_heads pool;
+    _Alignas(64) _Atomic uint64_t counters[PA_COUNT_COUNT];
+    pa_episode_words episodes[PA_STATE_COUNT];
+};
+
+typedef struct pa_token {
+    char text[PA_TOKEN_TEXT_MAX];
+    uint16_t reserved;
+    uint32_t bytes; /* 0: free */
+    uint32_t more[3];
+} pa_token;
+
+enum {
+    BOOK_READY = 1,      /* had a snapshot since it was entered or reset       */
+    BOOK_TICK_KNOWN = 2, /* told by the caller or a message, not guessed       */
+    BOOK_EXPECT_BID = 4, /* this frame said what the best prices are           */
+    BOOK_EXPECT_ASK = 8
+};
+
+typedef struct pa_book {
+    pa_ladder ladder;
+    uint32_t flags;
+    uint32_t pair;
+    uint32_t faults;
+    uint32_t state;
+    uint32_t dirty;     /* sides whose shown levels changed */
+    uint32_t next_free; /* slot + 1 */
+    int32_t expect_bid_e4, expect_ask_e4;
+    int32_t last_e4;
+    uint32_t reserved;
+    uint64_t updates, recv_ns, time_ms, snapshot_ms;
+    uint64_t since_ns, failing_since_ns;
+    uint64_t frame, call; /* last touched by */
+    uint64_t hash[PA_HASH_TEXT / 8];
+} pa_book;
+
+_Static_assert(sizeof(struct pa_store) <= PA_STORE_BYTES, "fits its section");
+_Static_assert(sizeof(pa_token) == PA_TOKEN_BYTES, "fits its place");
+_Static_assert(sizeof(pa_book) <= PA_BOOK_BYTES, "fits its place");
+
+/* Where everything is mapped now. */
+typedef struct pa_books {
+    pa_store *store;
+    uint64_t *index;
+    pa_token *tokens;
+    pa_book *books;
+    _Atomic uint64_t *tops;
+    _Atomic uint64_t *slots;
+    pa_pool pool;
+} pa_books;
+
+void pa_books_open(pa_arena *arena, pa_books *out);
+
+/* Slot of a token without leading zeros, or PA_SLOT_NONE. */
+uint32_t pa_books_find(const pa_books *in, const char *text, uint32_t bytes);
+
+void pa_book_publish(const pa_books *in, uint32_t slot);
+bool pa_book_shows(const pa_books *in, uint32_t slot, int side, int32_t price_e4);
+
+/* Set or end one fault, counting what begins; then judge: the state follows. */
+void pa_book_fault(const pa_books *in, pa_book *book, int state, bool wrong);
+void pa_book_judge(const pa_books *in, pa_book *book, uint64_t now_ns);
+
+static inline _Atomic uint64_t *pa_slot_at(const pa_books *in, uint32_t slot) {
+    return in->slots + (uint64_t)slot * in->store->slot_words;
+}
+
+static inline void pa_word_add(_Atomic uint64_t *word, uint64_t by) {
+    /* Relaxed, and no read-modify-write: one writer, and each counter stands alone. */
+    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static inline void pa_store_count(pa_store *store, pa_counter which, uint64_t by) {
+    pa_word_add(&store->counters[which], by);
+}
+
+#endif

@@ -1,0 +1,110 @@
+#include "tick/tick.h"
+
+#include <string.h>
+
+/* The scratch of the frame at hand. */
+typedef struct scratch {
+    pa_record records[PA_FRAME_RECORDS_MAX];
+    pa_book_level levels[PA_FRAME_LEVELS_MAX];
+    uint32_t touched[PA_TOUCHED_MAX];
+} scratch;
+
+_Static_assert(sizeof(scratch) <= PA_FRAME_BYTES, "fits its section");
+
+/* The report's counts, not its lists, whose old content nobody reads. */
+static void begin(pa_report *report) {
+    memset(report, 0, offsetof(pa_report, changed));
+}
+
+static void notice(pa_report *report, uint32_t kind, uint32_t at, uint32_t bytes) {
+    if (report->notice_count < PA_NOTICES_MAX) {
+        report->notices[report->notice_count++] = (pa_notice){kind, at, bytes};
+    } else {
+        report->notices_lost += 1;
+    }
+}
+
+/* What Python reads for itself, once a message. */
+static void take_notices(pa_report *report, const pa_decoded *decoded, uint32_t frame_at) {
+    uint32_t last = UINT32_MAX;
+    for (uint32_t i = 0; i < decoded->record_count; ++i) {
+        const pa_record *r = &decoded->records[i];
+        if (r->message == last) {
+            continue;
+        }
+        last = r->message;
+        report->pong_count += r->kind == PA_KIND_PONG;
+        report->data_count += r->kind != PA_KIND_PONG && r->kind != PA_KIND_TEXT;
+        if (r->kind == PA_KIND_TICK || (r->kind >= PA_KIND_NEW_MARKET && r->kind != PA_KIND_PONG)) {
+            notice(report, 1 + r->kind, frame_at + r->at, r->bytes);
+        }
+    }
+}
+
+static pa_status one_frame(pa_arena *arena, const uint8_t *frame, size_t bytes, uint32_t frame_at,
+                           uint32_t flags, uint64_t recv_ns, pa_report *report) {
+    scratch *const s = pa_arena_at(arena, PA_SECTION_FRAME);
+    pa_decoded decoded = {.records = s->records, .record_capacity = PA_FRAME_RECORDS_MAX,
+                          .levels = s->levels, .level_capacity = PA_FRAME_LEVELS_MAX};
+    const pa_status status = pa_decode(frame, bytes, &decoded);
+    report->frames += 1;
+    if (__builtin_expect(status != PA_OK, 0)) {
+        if (report->rejected++ == 0) {
+            report->bad = decoded.bad;
+            report->bad_at = decoded.bad_at;
+            report->bad_frame_at = frame_at;
+            report->bad_frame_bytes = (uint32_t)bytes;
+        }
+        report->rejected_by[decoded.bad] += 1;
+        pa_apply_reject(arena);
+        return status;
+    }
+    report->messages += decoded.message_count;
+    report->records += decoded.record_count;
+    pa_apply_frame(arena, frame, &decoded, flags, recv_ns, s->touched, report->changed,
+                   PA_CHANGED_MAX, &report->changed_count, &report->changed_lost);
+    take_notices(report, &decoded, frame_at);
+    return PA_OK;
+}
+
+pa_status pa_tick(pa_arena *arena, const uint8_t *frame, size_t bytes, uint32_t flags,
+                  uint64_t recv_ns, pa_report *report) {
+    begin(report);
+    if (pa_store_of(arena) == NULL) {
+        return PA_E_RANGE;
+    }
+    pa_apply_begin(arena);
+    return one_frame(arena, frame, bytes, 0, flags, recv_ns, report);
+}
+
+pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint8_t *buffer, uint32_t received,
+                    uint32_t flags, uint64_t recv_ns, pa_report *report) {
+    uint32_t at, bytes;
+    begin(report);
+    if (pa_store_of(arena) == NULL || received > splitter->capacity - splitter->tail) {
+        return PA_E_RANGE;
+    }
+    splitter->tail += received;
+    splitter->bytes += received;
+    pa_apply_begin(arena);
+    for (;;) {
+        if (report->raw_count == PA_PIECES_MAX || report->notice_count >= PA_NOTICES_MAX) {
+            report->more = 1; /* raw pieces may not be lost */
+            break;
+        }
+        const int piece = pa_split_next(splitter, buffer, &at, &bytes);
+        if (piece == PA_PIECE_MORE) {
+            break;
+        }
+        if (piece == PA_PIECE_TEXT) {
+            (void)one_frame(arena, buffer + at, bytes, at, flags, recv_ns, report);
+        } else {
+            notice(report, PA_RAW, at, bytes);
+            report->raw_count += 1;
+        }
+    }
+    if (report->notice_count == 0) { /* notices point into the buffer */
+        pa_split_compact(splitter, buffer);
+    }
+    return PA_OK;
+}

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import build_ext
-from bench import bench_digest, bench_exchange, bench_hmac, bench_request, bench_sign
+from bench import (
+    bench_catalogue,
+    bench_digest,
+    bench_exchange,
+    bench_feed,
+    bench_hmac,
+    bench_request,
+    bench_sign,
+)
 from bench.inputs import Inputs, Run
 from bench.native import BENCH, compiled
 from bench.paired import Goal, Row, select, table
@@ -27,7 +35,7 @@ from polyarb.core.base import kernel, kernels, sha256_accelerated
 ROUNDS: Final = 7
 PACKAGES: Final = (
     *("cffi", "coincurve", "pycryptodome", "pytest-benchmark", "py-clob-client-v2", "eth-account"),
-    "eth-keys",
+    *("eth-keys", "websockets", "orjson"),
 )
 
 # performance.md row 19 and the trace unit's own bound, by (name, threads).
@@ -103,6 +111,8 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "trace": trace,
     "binding": binding,
     "exchange": bench_exchange.rows,
+    "feed": bench_feed.rows,
+    "catalogue": bench_catalogue.rows,
 }
 
 

@@ -8,9 +8,20 @@ Every exception polyarb raises; the branch says what the caller does next.
     │   ├── RangeError
     │   ├── CapacityError
     │   ├── KeyMaterialError         never shows the key
-    │   └── WalletMismatchError
+    │   ├── WalletMismatchError
+    │   ├── DeniedError
+    │   └── RecordingError           a file of recorded frames, or its folder
+    │       ├── RecordingForeignError
+    │       ├── RecordingVersionError
+    │       ├── RecordingTornError
+    │       ├── RecordingCorruptError
+    │       └── RecordingOwnedError
     ├── RetryError                   the same call may succeed; nothing happened
-    │   └── BusyError
+    │   ├── BusyError
+    │   ├── UnreachableError
+    │   ├── ThrottledError           knows how long to wait, if it was told
+    │   │   └── UnavailableError
+    │   └── GarbledError
     ├── RefusedError                 skip this order or opportunity
     │   ├── FundsError
     │   ├── BlockedError
@@ -65,12 +76,74 @@ class WalletMismatchError(InputError):
     """Key, funder and signature type that do not belong together."""
 
 
+class RecordingError(InputError):
+    """Recorded frames that cannot be read or written as asked."""
+
+
+class RecordingForeignError(RecordingError):
+    """Not a recording in any form we know."""
+
+
+class RecordingVersionError(RecordingError):
+    """Written in another version of the format."""
+
+
+class RecordingTornError(RecordingError):
+    """It ends in the middle of a block: its writer was killed, or still writes."""
+
+
+class RecordingCorruptError(RecordingError):
+    """A checksum or a length is wrong before its end, or outside every bound."""
+
+
+class RecordingOwnedError(RecordingError):
+    """Another living process records into the folder."""
+
+
+class DeniedError(InputError):
+    """
+    A request that the exchange does not answer, whenever it is asked.
+
+    Attributes:
+        status: Of the HTTP answer.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class RetryError(PolyarbError):
     """Nothing happened; the same call may succeed."""
 
 
 class BusyError(RetryError):
     """A writer was in the way on every try."""
+
+
+class UnreachableError(RetryError):
+    """No whole answer to a read: no connection, a broken one, or the time was up."""
+
+
+class ThrottledError(RetryError):
+    """
+    Too many requests.
+
+    Attributes:
+        wait_s: What the exchange asked for; None if it did not say.
+    """
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class UnavailableError(ThrottledError):
+    """The exchange restarts, or something on its side is broken."""
+
+
+class GarbledError(RetryError):
+    """An answer to a read that is not what it should be: a page of HTML, broken JSON, too long."""
 
 
 class RefusedError(PolyarbError):

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { FIN_PING = 0x89, FIN_PONG = 0x8A };
+
 /* The scratch of the frame at hand. */
 typedef struct scratch {
     pa_report report;
@@ -42,6 +44,13 @@ static void take_notices(pa_report *report, const pa_decoded *decoded, uint32_t 
             notice(report, 1 + r->kind, frame_at + r->at, r->bytes);
         }
     }
+}
+
+/* Whether Python sees to this raw piece before the frames behind it are looked at: to anything but
+ * a whole ping or pong. A fragmented or binary message keeps its place among the others so, and
+ * nothing behind a close frame or a violation reaches a book. */
+static int waits(const uint8_t *piece, int passing) {
+    return passing || (piece[0] != FIN_PING && piece[0] != FIN_PONG) || piece[1] > 125;
 }
 
 static pa_status one_frame(pa_store *store, scratch *s, const uint8_t *frame, size_t bytes,
@@ -115,6 +124,7 @@ pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, u
             report->more = 1; /* raw pieces may not be lost */
             break;
         }
+        const int passing = splitter->passing != 0;
         const int piece = pa_split_next(splitter, &at, &bytes);
         if (piece == PA_PIECE_MORE) {
             break;
@@ -124,6 +134,10 @@ pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, u
         } else {
             notice(report, PA_RAW, at, bytes);
             report->raw_count += 1;
+            if (waits(splitter->buffer + at, passing)) {
+                report->more = 1;
+                break;
+            }
         }
     }
     if (report->notice_count == 0) { /* notices point into the buffer */

@@ -45,7 +45,7 @@ typedef struct pa_report {
     uint32_t notice_count;
     uint32_t notices_lost;
     uint32_t raw_count;     /* notices that are raw pieces                            */
-    uint32_t more;          /* 1: the list of pieces is full; see to them, call again */
+    uint32_t more;          /* 1: see to the notices, call again: see pa_stream       */
     uint32_t data_count;    /* messages that say something of a market: not pong, text */
     uint32_t pong_count;
     uint32_t rejected_by[16]; /* frames refused by pa_bad                              */
@@ -67,8 +67,9 @@ pa_status pa_tick(pa_arena *arena, const uint8_t *frame, size_t bytes, uint64_t 
 /* `received` more bytes are in the splitter's buffer behind its tail: see to every whole frame.
  * Refused frames are in the report; the others are applied. The buffer is compacted, unless the
  * report has notices, which point into it: then the caller sees to them (raw pieces go to the
- * protocol object in their order) and calls pa_split_compact. With `more` set the lists are full:
- * it calls again after that, with received 0.
+ * protocol object in their order). With `more` set it calls again after that, with received 0:
+ * the lists are full, or the last raw piece comes before what is behind it (anything but a ping or
+ * pong does). Without, it calls pa_split_compact.
  * PA_E_RANGE: the arena has no books, or more bytes than there was room for. */
 pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, uint64_t recv_ns);
 /* cffi:end */

@@ -10,6 +10,7 @@ milliseconds. Prices are x 10^4, sizes x 10^6.
 """
 
 import enum
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
@@ -353,16 +354,18 @@ class Books(BookView):
         *,
         market: str,
         time_ms: int,
-        min_order_size: str,
-        neg_risk: bool,
-        last_trade_price: str,
+        min_order_size: str = "",
+        neg_risk: bool = False,
+        last_trade_price: str = "",
         tick_size: str | None = None,
+        short: bool = False,
     ) -> str:
         """
         Return the SHA-1 that the exchange would give this book (protocol.md section 20.2).
 
         Off the hot path: the ladder is read and written as compact JSON here. What the core does
-        not know is the caller's to say; `tick_size` None takes the book's own tick.
+        not know is the caller's to say; `tick_size` None takes the book's own tick. `short` is the
+        form of 2025, which ends with the asks.
         """
         token = self.token(slot)
         if tick_size is None:
@@ -372,19 +375,27 @@ class Books(BookView):
         asks = _json_levels(self.ladder(slot, Side.ASK))
         text = (
             f'{{"market":"{market}","asset_id":"{token}","timestamp":"{time_ms}","hash":"",'
-            f'"bids":[{bids}],"asks":[{asks}],"min_order_size":"{min_order_size}",'
-            f'"tick_size":"{tick_size}","neg_risk":{"true" if neg_risk else "false"},'
-            f'"last_trade_price":"{last_trade_price}"}}'
+            f'"bids":[{bids}],"asks":[{asks}]'
         )
-        return hashlib.sha1(text.encode("ascii"), usedforsecurity=False).hexdigest()
+        if not short:
+            text += (
+                f',"min_order_size":"{min_order_size}","tick_size":"{tick_size}",'
+                f'"neg_risk":{"true" if neg_risk else "false"},'
+                f'"last_trade_price":"{last_trade_price}"'
+            )
+        text += "}"
+        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _json_levels(best_first: list[Level]) -> str:
     """Bids ascending and asks descending, as the exchange writes them: the best one last."""
-    return ",".join(
-        f'{{"price":"{format_fixed(price, 4)}","size":"{format_fixed(size, 6)}"}}'
-        for price, size in reversed(best_first)
-    )
+    return ",".join(map(_json_level, reversed(best_first)))
+
+
+@functools.lru_cache(maxsize=1 << 16)  # a book's levels hardly change from one hash to the next
+def _json_level(level: Level) -> str:
+    price, size = format_fixed(level.price_e4, 4), format_fixed(level.size_e6, 6)
+    return f'{{"price":"{price}","size":"{size}"}}'
 
 
 def _top(t: Any) -> Top:

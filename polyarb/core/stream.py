@@ -52,6 +52,11 @@ class Splitter:
         return int(self._splitter.tail - self._splitter.head)
 
     @property
+    def between_messages(self) -> bool:
+        """Whether what is pending, if anything, begins a message: none is being handed on."""
+        return not self._splitter.passing and not self._splitter.fragmented
+
+    @property
     def received(self) -> int:
         """Bytes received since the start or `restart`."""
         return int(self._splitter.bytes)
@@ -95,4 +100,4 @@ class Splitter:
 
     def restart(self) -> None:
         """Forget everything, for a new connection on the same memory."""
-        self._splitter[0] = {"buffer": self._block, "capacity": len(self._memory)}
+        self._splitter[0] = ffi.new("pa_splitter *", {"buffer": self._block, "capacity": len(self._memory)})[0]

@@ -137,7 +137,7 @@ class Report:
 
     @property
     def more(self) -> bool:
-        """The lists are full: see to the notices, compact, then stream again with 0 bytes."""
+        """See to the notices, then stream again with 0 bytes (`Ticker.stream`)."""
         return bool(self._report.more)
 
 
@@ -181,8 +181,9 @@ class Ticker:
         Apply every frame that `received` more bytes completed; return how many books changed.
 
         If `report.notice_count` is not 0 afterwards, the caller sees to `report.notices()` (raw
-        pieces go to the protocol object, in order) and calls ``splitter.compact()``; if
-        `report.more`, it then calls this again with 0. Otherwise nothing is left to do.
+        pieces go to the protocol object, in order). If `report.more`, it then calls this again
+        with 0: the lists were full, or the last raw piece comes before the frames behind it, as
+        anything but a ping or pong does. If not, it calls ``splitter.compact()``.
 
         Raises:
             RangeError: More bytes than the splitter had room for.

@@ -301,11 +301,9 @@ class MarketFeeds(Feeds):
         known = self.venue.catalog.tokens
         for channel in watching:
             if all(token in known and known[token][0].closed for token in channel.tokens):
-                self.act(
-                    channel,
-                    partial(self.end, channel, 1000, "all subscribed assets resolved"),
-                    SECOND,
-                )
+                # Not queued before it is due: the event's other results come in between.
+                end = partial(self.end, channel, 1000, "all subscribed assets resolved")
+                self.venue.schedule(self.venue.now_ns + SECOND, self.act, channel, end)
 
     def _told(self, market: Market, outcome: int) -> list[Channel]:
         return list(self._on_token[market.tokens[outcome]].values())

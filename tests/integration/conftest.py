@@ -52,7 +52,7 @@ class Exchange:
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  (the venue's own)
             return json.load(answer)
 
-    def command(self, name: str, **body: object) -> Any:
+    def command(self, name: str, /, **body: object) -> Any:
         """Tell the venue what no client could: ``command("deposit", wallet=…, usd="1000")``."""
         request = urllib.request.Request(  # noqa: S310
             f"{self.admin_url}/{name}",

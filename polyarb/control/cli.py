@@ -22,11 +22,37 @@ examples:
   python -m polyarb exchange --port 8080 --scenario storm --seed 7
   python -m polyarb exchange --scenario my.toml --log events.jsonl --duration 60"""
 
+CLOB = "https://clob.polymarket.com"
+RECORD_EXAMPLE = """\
+The bytes go through a pipe to a process that writes; nothing waits for the disk. Torn tails of a
+recorder that was killed are cut at the next start. Ctrl-C ends it in order (exit code 130).
+
+examples:
+  python -m polyarb record --url wss://…/ws/market --catalogue markets.jsonl.gz --out tape
+  python -m polyarb record --url ws://127.0.0.1:8080/ws/market --out tape --duration 60 \\
+      --gamma http://127.0.0.1:8080/gamma --clob http://127.0.0.1:8080 --json"""
+REPLAY_EXAMPLE = """\
+The same files give the same state_digest every time, at any speed. With --json the last line is
+one object: frames, rejected{reason: count}, tokens{id: {state, best_bid, best_ask, bids, asks,
+hash}}, state_digest, which covers the tokens but for their hashes.
+
+examples:
+  python -m polyarb replay tape
+  python -m polyarb replay captured.jsonl --speed 10 --json"""
+
+MARKETS_EXAMPLE = """\
+Every filter narrows, several values of one filter widen it; neg-risk events are taken whole.
+
+examples:
+  python -m polyarb markets --tags politics crypto --min-volume-usd 10000 --max-days 30
+  python -m polyarb markets --catalogue active-markets.jsonl.gz --max-tokens 400 --json
+  python -m polyarb markets --url http://127.0.0.1:8080/gamma --event fed-decision-in-june"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Without a command it is ``selfcheck``."""
     given = parser().parse_args(arguments)
-    run = exchange if given.command == "exchange" else selfcheck
+    run = COMMANDS.get(given.command, selfcheck)
     try:
         return run(given)
     except KeyboardInterrupt:
@@ -80,6 +106,69 @@ def exchange(given: argparse.Namespace) -> int:
             return 2
 
 
+def replay(given: argparse.Namespace) -> int:
+    """Run recorded frames through the books, and say what they came to."""
+    from polyarb.control import replay  # noqa: PLC0415  (needs the core)
+
+    player = replay.Player()
+    try:
+        replay.replay(given.files, player, speed=given.speed, torn=_say)
+    except errors.RecordingError as error:
+        _say(str(error))
+        return 1 if all(path.exists() for path in given.files) else 2
+    except errors.InputError as error:
+        _say(str(error))
+        return 1
+    if given.json:
+        print(json.dumps(player.result()))
+    else:
+        replay.show(player)
+    return 0
+
+
+def record(given: argparse.Namespace) -> int:
+    """Record what the market socket sends until the time is over or Ctrl-C."""
+    import asyncio  # noqa: PLC0415
+
+    from polyarb.control import record  # noqa: PLC0415
+    from polyarb.feed.market import FeedConfig  # noqa: PLC0415
+
+    try:
+        markets = record.chosen(
+            tokens=given.tokens,
+            catalogue=given.catalogue,
+            gamma=given.gamma,
+            clob=given.clob,
+            max_tokens=given.max_tokens,
+        )
+        config = FeedConfig(
+            tokens_per_connection=given.tokens_per_connection, copies=2 if given.redundant else 1
+        )
+        recording = record.record(
+            given.url, markets, given.out, duration_s=given.duration, config=config, say=_say
+        )
+        done = asyncio.run(recording)
+    except (errors.InputError, errors.RetryError) as error:
+        _say(str(error))
+        return 2 if isinstance(error, errors.InputError) else 1
+    print(json.dumps(done) if given.json else record.text(done))
+    if done["error"]:
+        _say(done["error"])
+        return 1
+    return 130 if done["interrupted"] else 0
+
+
+def _say(line: str) -> None:
+    print(f"polyarb: {line}", file=sys.stderr)
+
+
+def markets(given: argparse.Namespace) -> int:
+    """Show what there is to trade."""
+    from polyarb.control.markets import run  # noqa: PLC0415
+
+    return run(given)
+
+
 def _created(path: Path) -> TextIO:
     try:
         return path.open("w")
@@ -112,6 +201,36 @@ def parser() -> argparse.ArgumentParser:
             description="Run a simulated exchange: CLOB, Gamma, Data API, relayer and both\n"
             "sockets on one port, with makers, takers and a rival, and faults on demand.",
             epilog=EXCHANGE_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _add_record(
+        commands.add_parser(
+            "record",
+            help="record what the market socket sends",
+            description="Record the raw bytes of the market socket, with monotonic and wall times,\n"
+            "in compressed segments that `replay` reads.",
+            epilog=RECORD_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _add_replay(
+        commands.add_parser(
+            "replay",
+            help="run recorded frames through the books again",
+            description="Run recorded frames through the same code as live ones, and say what the\n"
+            "books came to, which checks fired, and for how long.",
+            epilog=REPLAY_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _add_markets(
+        commands.add_parser(
+            "markets",
+            help="show what there is to trade, from Gamma or from a recording",
+            description="Show the markets that can be traded and pass the filters, why others\n"
+            "cannot be, and what loading them takes.",
+            epilog=MARKETS_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -149,8 +268,71 @@ def _add_exchange(command: argparse.ArgumentParser) -> None:
     add("--books", default="", metavar="FILE", help="open with captured books")
 
 
+def _add_record(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--url", required=True, metavar="WS", help="of the market socket: wss://…/ws/market")
+    add("--out", type=Path, required=True, metavar="DIR", help="where the segments go")
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tokens", default="", metavar="ID,YES:NO", help="token ids, or pairs")
+    source.add_argument("--catalogue", type=Path, metavar="FILE", help="markets of Gamma JSON")
+    source.add_argument("--gamma", default="", metavar="URL", help="ask Gamma for its markets")
+    add("--clob", default=CLOB, metavar="URL", help="for what Gamma leaves open")
+    add("--max-tokens", type=_count, metavar="N", help="of a catalogue, by falling volume")
+    add("--tokens-per-connection", type=_count, default=200, metavar="N", help="default: 200")
+    add("--redundant", action="store_true", help="a second connection for each token")
+    add("--duration", type=float, metavar="S", help="end after so many seconds")
+    add("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _add_replay(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("files", type=Path, nargs="+", metavar="FILE", help="segments, folders, .jsonl, .ndjson")
+    add("--speed", type=_speed, default=0.0, metavar="X|max", help="1 is as it was (default: max)")
+    add("--json", action="store_true", help="end with one JSON object instead of text")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is below 1")
+    return count
+
+
+def _speed(text: str) -> float:
+    if text == "max":
+        return 0.0
+    speed = float(text)
+    if not 0 < speed < float("inf"):
+        raise argparse.ArgumentTypeError(f"speed {text} is not above 0")
+    return speed
+
+
+def _add_markets(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--catalogue", type=Path, metavar="FILE", help="a recording, .jsonl or .json, also .gz")
+    add("--url", metavar="GAMMA", help="where Gamma is (default: the venue's)")
+    add("--clob-url", metavar="CLOB", help="asked for what Gamma leaves open; not with --url alone")
+    add("--tags", nargs="+", default=[], metavar="TAG", help="events with one of these tags")
+    add("--event", nargs="+", default=[], metavar="ID|SLUG", help="these events")
+    add("--condition", nargs="+", default=[], metavar="ID", help="these markets")
+    add("--min-volume-usd", default="0", metavar="USD", help="volume so far, at least")
+    add("--max-days", type=int, metavar="N", help="days to the end date, at most")
+    add("--max-tokens", type=int, metavar="N", help="tokens, at most: those with most volume")
+    add("--top", type=int, default=20, metavar="N", help="how many to show (default: %(default)s)")
+    add("--json", action="store_true", help="one JSON object with every market instead of text")
+
+
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"port {port} is outside 0..65535")
     return port
+
+
+COMMANDS = {
+    "selfcheck": selfcheck,
+    "exchange": exchange,
+    "markets": markets,
+    "record": record,
+    "replay": replay,
+}

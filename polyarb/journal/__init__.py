@@ -1,0 +1,1 @@
+"""What must outlive the process: recorded frames today, intents and results later."""

@@ -100,4 +100,5 @@ class Splitter:
 
     def restart(self) -> None:
         """Forget everything, for a new connection on the same memory."""
-        self._splitter[0] = ffi.new("pa_splitter *", {"buffer": self._block, "capacity": len(self._memory)})[0]
+        blank = {"buffer": self._block, "capacity": len(self._memory)}
+        self._splitter[0] = ffi.new("pa_splitter *", blank)[0]

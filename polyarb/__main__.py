@@ -9,6 +9,8 @@ def main() -> int:
         from polyarb.control.cli import main as run  # noqa: PLC0415  (the import may fail)
 
         return run()
+    except KeyboardInterrupt:  # while it was still being imported
+        return 130
     except ModuleNotFoundError as error:
         if error.name != "polyarb._core":
             raise

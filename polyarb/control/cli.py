@@ -4,11 +4,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TextIO
 
 from polyarb import __version__, errors
+
+MARKETS_MAX = 100_000  # universe.MOST, without waiting for its import
+DURATION_MAX_S = 10**9
 
 CHECK_EXAMPLE = "example:\n  POLYARB_KERNEL=scalar python -m polyarb selfcheck --json"
 EXCHANGE_EXAMPLE = """\
@@ -51,12 +53,21 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Without a command it is ``selfcheck``."""
-    given = parser().parse_args(arguments)
+    given = _parsed(arguments)
     run = COMMANDS.get(given.command, selfcheck)
     try:
         return run(given)
     except KeyboardInterrupt:
         return 130
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; what is not known is refused with the usage of its own command."""
+    whole = parser()
+    given, unknown = whole.parse_known_args(arguments)
+    if unknown:
+        given.usage.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return given
 
 
 def selfcheck(given: argparse.Namespace) -> int:
@@ -84,13 +95,14 @@ def exchange(given: argparse.Namespace) -> int:
             print(f"{name:{width}}  {scenario.about}")
         return 0
     from polyarb.sim import server  # noqa: PLC0415
+    from polyarb.sim.log import LogFile  # noqa: PLC0415
 
     with ExitStack() as files:
         try:
             scenario = scenarios.find(given.scenario).stocked(
                 size=given.markets, gamma=given.gamma, books=given.books
             )
-            log = files.enter_context(_created(given.log)) if given.log else None
+            log = files.enter_context(closing(LogFile(given.log))) if given.log else None
             return server.run(
                 scenario,
                 host=given.host,
@@ -99,7 +111,7 @@ def exchange(given: argparse.Namespace) -> int:
                 seed=given.seed,
                 signature_type=given.signature_type,
                 balance_usd=given.balance,
-                write=log.write if log else None,
+                log=log,
             )
         except errors.InputError as error:
             print(f"polyarb: {error}", file=sys.stderr)
@@ -169,13 +181,6 @@ def markets(given: argparse.Namespace) -> int:
     return run(given)
 
 
-def _created(path: Path) -> TextIO:
-    try:
-        return path.open("w")
-    except OSError as error:
-        raise errors.InputError(f"{path}: {error.strerror}") from None
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     whole = argparse.ArgumentParser(
@@ -183,6 +188,7 @@ def parser() -> argparse.ArgumentParser:
         description="A low-latency arbitrage engine for prediction markets.",
         epilog="without a command: selfcheck, until there is an engine to run",
     )
+    whole.set_defaults(usage=whole)  # whose usage an unknown argument is told
     whole.add_argument("--version", action="version", version=f"polyarb {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
     check = commands.add_parser(
@@ -234,6 +240,8 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    for command in commands.choices.values():
+        command.set_defaults(usage=command)
     return whole
 
 
@@ -261,9 +269,16 @@ def _add_exchange(command: argparse.ArgumentParser) -> None:
         metavar="USD",
         help="what each of its wallets starts with (default: %(default)s)",
     )
-    add("--duration", type=float, metavar="S", help="end after so many seconds")
+    add("--duration", type=_duration, metavar="S", help="end so many seconds after it listens")
     add("--log", type=Path, metavar="FILE", help="write the event log, one JSON array a line")
-    add("--markets", type=int, default=0, metavar="N", help="how many markets to make, at least")
+    add(
+        "--markets",
+        type=_markets,
+        default=0,
+        metavar="N",
+        help=f"how many markets to make, 1..{MARKETS_MAX}; the last event is whole. With --gamma: "
+        "how many to take at most: the first events that fit, each of them whole",
+    )
     add("--gamma", default="", metavar="FILE", help="load the catalogue from Gamma JSON instead")
     add("--books", default="", metavar="FILE", help="open with captured books")
 
@@ -323,10 +338,29 @@ def _add_markets(command: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"port {port} is outside 0..65535")
-    return port
+    return _whole("port", text, 0, 65535)
+
+
+def _markets(text: str) -> int:
+    return _whole("number of markets", text, 1, MARKETS_MAX)
+
+
+def _whole(name: str, text: str, low: int, high: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"{name} {text!r} is no whole number in {low}..{high}")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= DURATION_MAX_S:
+        raise argparse.ArgumentTypeError(
+            f"duration {text!r} is no number of seconds above 0, at most {DURATION_MAX_S}"
+        )
+    return seconds
 
 
 COMMANDS = {

@@ -11,7 +11,7 @@ import msgspec
 from polyarb.errors import MalformedError
 from polyarb.sim.catalog import Event
 from polyarb.sim.decimals import ONE_E6, PRICE, parse, size
-from polyarb.sim.http import Handler, HttpError, Request, Response, load, ok
+from polyarb.sim.http import Handler, HttpError, Request, Response, dump, load, ok
 from polyarb.sim.ledger import LedgerError, Wallet
 from polyarb.sim.signatures import shown
 
@@ -188,6 +188,28 @@ def read_ledger(venue: "Venue", _request: Request) -> Response:
     )
 
 
+def read_status(venue: "Venue", _request: Request) -> Response:
+    """GET /admin/status."""
+    counts = dict(venue.counts)
+    behind_ms = counts.pop("behind_ms", 0)
+    status = {
+        "uptime_s": size((venue.now_ns - venue.start_ns) // 1_000),
+        "mode": venue.mode,
+        "markets": len(venue.catalog.markets),
+        "counts": counts,
+        "faults": [
+            {"id": active["id"], "name": row["name"]}
+            for row in venue.faults.describe()
+            for active in row["active"]
+            if active["on"]
+        ],
+        "log_lines": venue.log.count,
+        "behind_ms": behind_ms,
+    }
+    # Only this figure depends on the host; the log holds the length of every answer.
+    return Response(status=200, body=dump(status) + b" " * (20 - len(str(behind_ms))))
+
+
 def list_mispricings(venue: "Venue", request: Request) -> Response:
     """GET /admin/mispricings."""
     after = parse(request.first("after", "0"), 0)
@@ -277,6 +299,8 @@ def _address(body: dict[str, Any], name: str) -> str:
 
 
 def _refuse(name: str, value: object, allowed: str) -> Never:
+    if value is None:
+        raise HttpError(400, f"{name} is missing; give {allowed}")
     raise HttpError(400, f"{name} {shown(value)} is not {allowed}")
 
 
@@ -310,6 +334,10 @@ _ROUTES: Final[dict[str, tuple[Handler, str]]] = {
         '{"address": EOA|WALLET, "closed_only": true|false, "banned": true|false}',
     ),
     "GET /admin/ledger": (read_ledger, "recount everything; totals in dollars"),
+    "GET /admin/status": (
+        read_status,
+        "uptime, mode, counts, faults that are on, and how many ms the venue is behind the clock",
+    ),
     "GET /admin/mispricings": (list_mispricings, "?after=ID: every mispricing so far"),
     "GET /admin/score": (read_score, "?owner=API_KEY: what a client made of them"),
     "GET /admin/log-digest": (read_digest, "SHA-256 and length of the event log so far"),

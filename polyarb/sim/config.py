@@ -1,8 +1,8 @@
 """Every switch of the venue, with its default; scenario files set them by these names."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -11,6 +11,10 @@ from polyarb.errors import MalformedError
 _S = TypeVar("_S", bound=msgspec.Struct)
 _SAID: Final = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+
+_Ms = Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
+_Seconds = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
+_Period = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 START_NS = 1_795_132_800_000_000_000
 """Where virtual time begins unless told otherwise: 2026-11-20 00:00 UTC."""
@@ -47,9 +51,9 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         spaced: White space after commas, as on some days.
     """
 
-    chain_id: int = 137
-    skew_s: int = 30
-    order_age_s: int = 0
+    chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53)] = 137
+    skew_s: _Seconds = 30
+    order_age_s: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     generation: Literal["v1", "v2"] = "v2"
     refusal: Literal["http", "body"] = "http"
     amounts: Literal["decimal", "base"] = "decimal"
@@ -62,22 +66,30 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = "Standard"
     ip_limits: bool = True
     allow_eoa: bool = True
-    taker_delay_ms: int = 150
-    mined_ms: int = 2_000
-    confirmed_ms: int = 3_000
-    user_event_ms: int = 15
-    feed_delay_ms: float = 2.0
-    pong_ms: int = 60
-    trade_report_ms: tuple[int, int] = (17, 85)
-    relayer_ms: int = 1_000
-    dump_limit: int = 500
-    idle_close_s: int = 125
-    heartbeat_s: int = 10
+    taker_delay_ms: _Ms = 150
+    mined_ms: _Ms = 2_000
+    confirmed_ms: _Ms = 3_000
+    user_event_ms: _Ms = 15
+    feed_delay_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 2.0
+    pong_ms: _Ms = 60
+    trade_report_ms: tuple[_Ms, _Ms] = (17, 85)
+    relayer_ms: _Ms = 1_000
+    dump_limit: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 500
+    idle_close_s: _Period = 125
+    heartbeat_s: _Period = 10
     format: Literal["2026", "changes", "flat"] = "2026"
     spaced: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what msgspec's own marks cannot say."""
+        low, high = self.trade_report_ms
+        if low > high:
+            raise ValueError(f"trade_report_ms = [{low}, {high}]; allowed: [LEAST, MOST]")
 
-def decode(kind: type[_S], table: Mapping[str, Any], where: str) -> _S:
+
+def decode(
+    kind: type[_S], table: Mapping[str, Any], where: str, *, besides: Iterable[str] = ()
+) -> _S:
     """
     Return a table as what it stands for.
 
@@ -85,6 +97,7 @@ def decode(kind: type[_S], table: Mapping[str, Any], where: str) -> _S:
         kind: A struct.
         table: Its members; those left out keep their defaults.
         where: What a complaint begins with: the file and table.
+        besides: Keys that may stand there too, taken out before.
 
     Raises:
         MalformedError: Names the key, its value and what is allowed.
@@ -92,22 +105,37 @@ def decode(kind: type[_S], table: Mapping[str, Any], where: str) -> _S:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        raise MalformedError(f"{where} {_explain(kind, table, str(error))}") from None
+        said = _explain(kind, table, str(error), besides)
+        raise MalformedError(f"{where} {said}") from None
 
 
-def _explain(kind: type[msgspec.Struct], table: Mapping[str, Any], said: str) -> str:
+def _explain(
+    kind: type[msgspec.Struct], table: Mapping[str, Any], said: str, besides: Iterable[str]
+) -> str:
     """Return what msgspec found wrong with a table: the key, its value and what is allowed."""
     whole = _SAID.fullmatch(said)
     assert whole
     message, at = whole[1], whole[2] or ""
     unknown = _UNKNOWN.fullmatch(message)
     if unknown and not at:
-        return f"has no {unknown[1]!r}; allowed: {', '.join(kind.__struct_fields__)}"
+        allowed = ", ".join((*besides, *kind.__struct_fields__))
+        return f"has no {unknown[1]!r}; allowed: {allowed}"
     lower = message[:1].lower() + message[1:]
     key = re.split(r"[.\[]", at.removeprefix("."))[0]
     if key not in table:
         return lower
-    hint = get_type_hints(kind).get(key)
-    choices = get_args(hint) if get_origin(hint) is Literal else ()
-    allowed = "allowed: " + ", ".join(map(repr, choices)) if choices else lower
-    return f"{key} = {table[key]!r}; {allowed}"
+    return f"{key} = {table[key]!r}; {_allowed(kind, key) or lower}"
+
+
+def _allowed(kind: type[msgspec.Struct], key: str) -> str:
+    """Return what a member may be where its type lists or bounds that, else ""."""
+    hint = get_type_hints(kind, include_extras=True).get(key)
+    # What may be None, or is a pair, has its bounds inside.
+    for each in (hint, *get_args(hint)):
+        if get_origin(each) is Literal:
+            return "allowed: " + ", ".join(map(repr, get_args(each)))
+        if get_origin(each) is Annotated:
+            number, bounds = get_args(each)[:2]
+            each_of = " each" if get_origin(hint) is tuple else ""
+            return f"allowed: {number.__name__} {bounds.ge}..{bounds.le}{each_of}"
+    return ""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,6 +28,7 @@ from polyarb.sim.venue import Venue
 
 BALANCE_E6: Final = 10_000 * ONE_E6
 DEPOSIT_WALLET: Final = 3
+MS: Final = 1_000_000
 # SEC 2 section 2.4.1: the order of the group; a private key is 1 .. n - 1.
 _GROUP_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -79,9 +81,12 @@ class Exchange:
         balance_e6: What each of its four wallets starts with.
         write: Where the event log goes.
         audit: Recount the ledger after every event.
+        begin: Let time begin at once; else it begins with `begin`.
 
     Attributes:
         recorder: Called with every action of a client.
+        left_out: What of a recorded catalogue is not here, counted by its reason.
+        begun: Whether time has begun.
     """
 
     def __init__(
@@ -94,13 +99,16 @@ class Exchange:
         balance_e6: int = BALANCE_E6,
         write: Callable[[str], object] | None = None,
         audit: bool = False,
+        begin: bool = True,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.recorder: Callable[[Action], None] | None = None
+        self.begun = False
+        catalog, self.left_out = _catalog(scenario, seed, start_ns)
         self.venue = Venue(
             scenario.venue,
-            _catalog(scenario, seed, start_ns),
+            catalog,
             seed=seed,
             start_ns=start_ns,
             log=EventLog(write),
@@ -111,15 +119,28 @@ class Exchange:
         self.account = self._open_account(signature_type, balance_e6)
         self.mispricings = self.venue.scorer = Mispricings(self.venue)
         books = scenario.catalogue.books
-        if (
-            books
-            and not (loaded := _loaded(books, partial(recorded.load_books, self.venue)))["books"]
-        ):
-            raise MalformedError(f"{books}: no book of a market there is; left out: {dict(loaded)}")
+        if books:
+            loaded = _loaded(books, partial(recorded.load_books, self.venue))
+            if not loaded["books"]:
+                raise MalformedError(
+                    f"{books}: no book of a market there is; left out: {listed(loaded)}"
+                )
         self.participants = Participants(self.venue, scenario.market)
+        self.participants.quote()
+        if begin:
+            self.begin(start_ns)
+
+    def begin(self, at_ns: int) -> None:
+        """Let time begin: until then nothing happens, however long assembling takes."""
+        venue, made_ms = self.venue, self.venue.now_ns // MS
+        venue.start_ns = venue.now_ns = at_ns
+        for book in venue.books.values():
+            if book.changed_ms == made_ms:  # a captured book has a time of its own
+                book.changed_ms = at_ns // MS
+        self.begun = True
         self.participants.start()
-        for spec in scenario.faults:
-            self.venue.faults.add(spec)
+        for spec in self.scenario.faults:
+            venue.faults.add(spec)
 
     def _open_account(self, signature_type: int, balance_e6: int) -> dict[str, Any]:
         digest = hashlib.sha256(f"polyarb exchange account|{self.seed}".encode()).digest()
@@ -203,14 +224,29 @@ class Exchange:
             self.recorder(Action(at_ns=at_ns, kind=kind, path=path, **what))
 
 
-def _catalog(scenario: Scenario, seed: int, start_ns: int) -> Catalog:
+def _catalog(scenario: Scenario, seed: int, start_ns: int) -> tuple[Catalog, Counter[str]]:
+    """Return what trades, and what of a recording does not, counted by its reason."""
     wanted = scenario.catalogue
     if not wanted.gamma:
-        return universe.generate(seed, wanted.size or universe.DEFAULT_SIZE, start_ns)
-    catalog, skipped = _loaded(wanted.gamma, recorded.from_gamma)
+        size = wanted.size or universe.DEFAULT_SIZE
+        return universe.generate(seed, size, start_ns), Counter()
+    told, left_out = _loaded(wanted.gamma, recorded.from_gamma)
+    catalog = Catalog()
+    for event in told.events:
+        if any(market.closed for market in event.markets):
+            left_out["settled"] += len(event.markets)
+        elif wanted.size and len(catalog.markets) + len(event.markets) > wanted.size:
+            left_out["more than asked for"] += len(event.markets)
+        else:
+            catalog.add(event)
     if not catalog.markets:
-        raise MalformedError(f"{wanted.gamma}: no market to trade; left out: {dict(skipped)}")
-    return catalog
+        raise MalformedError(f"{wanted.gamma}: no market to trade; left out: {listed(left_out)}")
+    return catalog, left_out
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Return what was counted as text: "40 no order book, 2 twice"."""
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items()) or "nothing"
 
 
 def _loaded(name: str, load: Callable[[Iterator[bytes]], _T]) -> _T:

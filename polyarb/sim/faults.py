@@ -362,7 +362,10 @@ def read_spec(given: FaultSpec | Mapping[str, Any]) -> FaultSpec:
             raise MalformedError(f"{where} match.{name} = {wanted!r}; allowed: {allowed}")
     once = known.place in AT_ONCE and known.undo is None and "every_s" not in known.values
     if once and spec.for_s is not None and spec.every_s is None:
-        raise MalformedError(f"{where} for_s = {spec.for_s}; it is over at once, see its values")
+        own = ", ".join(f"{name} = {value}" for name, value in known.values.items()) or "none"
+        raise MalformedError(
+            f"{where} for_s = {spec.for_s}; it is over at once, see its values: {own}"
+        )
     if spec.every_s is not None and known.place not in AT_ONCE:
         raise MalformedError(f"{where} every_s = {spec.every_s}; it fires on occasions by itself")
     values = {

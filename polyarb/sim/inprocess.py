@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from polyarb.domain.wire import ExchangePort, HttpResponse, Listener, Stream
+from polyarb.errors import RangeError
 from polyarb.sim import scenarios
 from polyarb.sim.exchange import Action, Exchange, Kind
 from polyarb.sim.http import Fate, Request, Response
@@ -58,7 +59,9 @@ class InProcessVenue(ExchangePort):
         return self._venue.now_ns
 
     def advance(self, for_ns: int) -> None:
-        """Let so much time pass."""
+        """Let so much time pass; raises RangeError where it is negative."""
+        if for_ns < 0:
+            raise RangeError(f"for_ns {for_ns} is negative: time does not go back")
         self._venue.advance(self.now_ns + for_ns)
 
     def run_until(self, at_ns: int) -> None:

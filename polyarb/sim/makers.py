@@ -7,6 +7,8 @@ Between news it sets, withdraws and sets again, mostly far from the best prices,
 """
 
 import math
+from collections.abc import Iterator
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from polyarb.sim.catalog import Market
@@ -67,20 +69,28 @@ class Desk:
         self._orders += 1
         return f"{self._prefix}{self._orders:014x}"
 
-    def size_e6(self, rank: int, market: Market) -> int:
+    def order_ids(self, count: int) -> Iterator[str]:
+        """Return the next order ids, to be used at any time."""
+        first = self._orders + 1
+        self._orders += count
+        return (f"{self._prefix}{number:014x}" for number in range(first, first + count))
+
+    def size_e6(self, rank: int, market: Market, rng: Random) -> int:
         """Return the size of a quote, larger the farther it stands from the touch."""
         if self.still:
             return round(math.exp(self._size)) * (1 + rank) * ONE_E6
-        shares = self.rng.lognormvariate(self._size + 0.05 * rank, 1.0)
-        unit = ONE_E6 if self.rng.random() < 0.7 else CENTI_E6
+        shares = rng.lognormvariate(self._size + 0.05 * rank, 1.0)
+        unit = ONE_E6 if rng.random() < 0.7 else CENTI_E6
         return max(market.min_size_e6, int(shares * ONE_E6) // unit * unit)
 
-    def quote(self, market: Market, bid: bool, level_e4: int, size_e6: int) -> Order | None:
-        """Place an order of some maker, in the terms of some token; None if none rests of it."""
-        chance = self.rng.getrandbits(3)
+    def order(
+        self, market: Market, bid: bool, level_e4: int, size_e6: int, *, rng: Random, number: str
+    ) -> Order:
+        """Return an order of some maker, in the terms of some token."""
+        chance = rng.getrandbits(3)
         outcome = chance & 1
-        order = Order(
-            id=self.order_id(),
+        return Order(
+            id=number,
             wallet=self.makers[chance >> 1],
             market=market,
             outcome=outcome,
@@ -88,6 +98,10 @@ class Desk:
             price_e4=ONE_E4 - level_e4 if outcome else level_e4,
             size_e6=size_e6,
         )
+
+    def quote(self, market: Market, bid: bool, level_e4: int, size_e6: int) -> Order | None:
+        """Place an order; None if none rests of it."""
+        order = self.order(market, bid, level_e4, size_e6, rng=self.rng, number=self.order_id())
         try:
             self.venue.execute(order)
         except HttpError:
@@ -125,8 +139,7 @@ class Quoter:
     @property
     def step_e4(self) -> int:
         """Return the usual distance between two levels: a fine grid is not filled."""
-        tick = self.market.tick_e4
-        return tick * max(1, 30 // tick)
+        return _step_e4(self.market.tick_e4)
 
     def limits(self, fair_e4: float | None = None) -> tuple[int, int]:
         """Return the lowest ask and the highest bid they may quote; outside the grid for none."""
@@ -149,23 +162,54 @@ class Quoter:
         for quotes in self._quotes:
             quotes.clear()
         self._parked.clear()
-        rng, still = self._desk.rng, self._desk.still
-        tick = self.market.tick_e4
-        for bid, limit in enumerate(self.limits()):
-            level = limit
-            count = self._desk.levels
-            if not still:
-                count = max(2, round(count * rng.uniform(0.75, 1.25)))
+        desk, limits, tick = self._desk, self.limits(), self.market.tick_e4
+        for bid, level, size in self._ladder(desk.rng, limits, tick, desk.levels):
+            self._set(bid, level, size)
+
+    def put_off(self) -> None:
+        """
+        Set up both sides at the first look into the book, unheard, and half as deep.
+
+        Looking must change nothing: what will stand there is settled now, whenever that is, down
+        to the random numbers and the ids of the orders.
+        """
+        if not self.market.accepting or self.book.sides[0] or self.book.sides[1]:
+            return
+        desk, limits, tick = self._desk, self.limits(), self.market.tick_e4
+        levels = -(-desk.levels // 2)
+        ids = desk.order_ids(2 * max(2, math.ceil(1.25 * levels)))
+
+        def fill() -> None:
+            rng = Random(f"{desk.venue.seed}|{self.market.condition_id}")  # noqa: S311  (chance)
+            for bid, level, size in self._ladder(rng, limits, tick, levels):
+                order = desk.order(self.market, bid, level, size, rng=rng, number=next(ids))
+                order.created_ns = desk.venue.start_ns
+                desk.venue._rest(order)
+                self._quotes[bid].append(order)
+
+        self.book.put_off(self.touch(self.fair_e4), fill)
+
+    def _ladder(
+        self, rng: Random, limits: tuple[int, int], tick: int, levels: int
+    ) -> Iterator[tuple[bool, int, int]]:
+        """Yield (bid, level, size) of both sides, away from their limits, as far as the grid."""
+        desk, still = self._desk, self._desk.still
+        for bid, level in enumerate(limits):
+            count = levels if still else max(2, round(levels * rng.uniform(0.75, 1.25)))
             for rank in range(count):
-                if not self._set(bool(bid), level, self._desk.size_e6(rank, self.market)):
+                size = desk.size_e6(rank, self.market, rng)
+                if not tick <= level <= ONE_E4 - tick:
                     break
+                yield bool(bid), level, size
                 away = 1.0 if still else rng.expovariate(0.7)
-                level += (-1 if bid else 1) * max(tick, int(away * self.step_e4) // tick * tick)
+                step = max(tick, int(away * _step_e4(tick)) // tick * tick)
+                level += -step if bid else step  # noqa: PLW2901  (it walks from its limit)
 
     def act(self) -> None:
         """Do one of the things makers do all day: withdraw a quote, or set one again."""
         if not self.market.accepting or self._desk.venue.mode not in QUOTING:
             return
+        self.book.unfold()
         chance = self._desk.rng.random()
         if self._parked and chance < min(0.9, 0.3 + 0.1 * len(self._parked)):
             self._set_again()
@@ -174,6 +218,7 @@ class Quoter:
 
     def pull(self) -> None:
         """Withdraw what stands on the wrong side of the fair value, or off the grid."""
+        self.book.unfold()
         tick = self.market.tick_e4
         for bid, limit in enumerate(self.limits()):
             for order in list(self._quotes[bid]):
@@ -190,10 +235,11 @@ class Quoter:
         """
         if not self.market.accepting or self._desk.venue.mode not in QUOTING:
             return
+        self.book.unfold()
         for bid, limit in enumerate(self.limits()):
             quotes = self._quotes[bid]
             if not any(o.level_e4 == limit and o.status == Status.LIVE for o in quotes):
-                self._set(bool(bid), limit, size_e6 or self._desk.size_e6(0, self.market))
+                self._set(bool(bid), limit, size_e6 or self._any_size_e6())
             if len(quotes) > 1.3 * self._desk.levels:
                 choose = min if bid else max
                 self._withdraw(choose(quotes, key=lambda order: order.level_e4), park=False)
@@ -203,14 +249,16 @@ class Quoter:
         limit = self.limits()[bid] + (self.shy_e4[1] if bid else -self.shy_e4[0])
         self._set(bid, limit, size_e6)
 
-    def _set(self, bid: bool, level_e4: int, size_e6: int) -> bool:
+    def _any_size_e6(self) -> int:
+        return self._desk.size_e6(0, self.market, self._desk.rng)
+
+    def _set(self, bid: bool, level_e4: int, size_e6: int) -> None:
         tick = self.market.tick_e4
         if not tick <= level_e4 <= ONE_E4 - tick:
-            return False
+            return
         order = self._desk.quote(self.market, bid, level_e4, size_e6)
         if order:
             self._quotes[bid].append(order)
-        return True
 
     def _set_again(self) -> None:
         """Put a withdrawn quote back, at its own level where that is still right."""
@@ -221,7 +269,7 @@ class Quoter:
         self._parked.pop()
         limit = self.limits()[bid]
         if (level > limit if bid else level < limit) or level % self.market.tick_e4:
-            level, size = self._free(bid, limit), self._desk.size_e6(0, self.market)
+            level, size = self._free(bid, limit), self._any_size_e6()
         self._set(bid, level, size)
 
     def _free(self, bid: bool, limit_e4: int) -> int:
@@ -259,3 +307,7 @@ class Quoter:
             self._desk.venue.remove(order, Status.CANCELED)
         if park:
             self._parked.append((order.bid, order.level_e4, order.size_e6))
+
+
+def _step_e4(tick_e4: int) -> int:
+    return tick_e4 * max(1, 30 // tick_e4)

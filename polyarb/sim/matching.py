@@ -8,10 +8,10 @@ order's price. Pure: `plan` says what would happen; the venue makes it so.
 
 from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from polyarb.sim.catalog import Market
 from polyarb.sim.decimals import ONE_E4, ceil_div
@@ -149,11 +149,12 @@ class Book:
 
     __slots__ = (
         *("changed_ms", "history", "last_price_e4", "last_side", "last_yes_e4"),
-        *("market", "prices", "sides", "touch", "volume_e6"),
+        *("_fill", "market", "prices", "sides", "touch", "volume_e6"),
     )
 
     def __init__(self, market: Market) -> None:
         self.market = market
+        self._fill: Callable[[], None] | None = None
         self.sides: tuple[dict[int, Level], dict[int, Level]] = ({}, {})
         self.prices: tuple[list[int], list[int]] = ([], [])
         self.changed_ms = 0
@@ -163,6 +164,31 @@ class Book:
         self.last_yes_e4: int | None = None
         self.last_price_e4: int | None = None
         self.last_side = ""
+
+    def __getattr__(self, name: str) -> Any:
+        """Unfold the book at the first look into it: only what `put_off` took away is missing."""
+        if name not in {"prices", "sides"}:
+            raise AttributeError(name)
+        self.unfold()
+        return getattr(self, name)
+
+    def put_off(self, touch: tuple[int | None, int | None], fill: Callable[[], None]) -> None:
+        """
+        Leave an empty book so until somebody looks beyond its touch.
+
+        Args:
+            touch: What it shows until then, and just after.
+            fill: Lets the orders rest; does the same whenever it is called.
+        """
+        self.touch, self._fill = touch, fill
+        del self.sides, self.prices
+
+    def unfold(self) -> None:
+        """Do what was put off, if it was."""
+        if self._fill:
+            fill, self._fill = self._fill, None
+            self.sides, self.prices = ({}, {}), ([], [])
+            fill()
 
     def best(self, bid: bool, outcome: int = 0) -> int | None:
         """Return the best bid or ask of a token in its own terms, or None."""

@@ -38,7 +38,7 @@ Steps = tuple[tuple[int, str], ...]
 """What a trade goes through: (nanoseconds after the step before, status)."""
 
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
-_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -889,7 +889,10 @@ KNOWN: Final[dict[str, Known]] = {
         "sockets end with close code 1013",
     ),
     "refused_connections": _known(
-        "venue", _refuse_connections, "nobody gets a new connection", seconds=5.0
+        "venue",
+        _refuse_connections,
+        "nobody gets a new connection for the value `seconds`",
+        seconds=5.0,
     ),
     "clock_skew": _known(
         "venue",

@@ -8,7 +8,7 @@ it would have paid after fees and through the depth of all its legs, so that a r
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Final
@@ -333,11 +333,17 @@ class Score:
 
 @dataclass(slots=True)
 class _Bought:
-    """What is left of a fill that no capture has used, as shares of one token."""
+    """
+    What is left of a fill that no capture has used, as shares of one token.
+
+    Attributes:
+        during: Ids of the mispricings with this token that were open when it traded.
+    """
 
     at_ns: int
     shares: int
     cost_e6: int
+    during: frozenset[int]
 
     def use(self, shares: int) -> int:
         """Take shares out of it; return their part of the cost."""
@@ -377,11 +383,18 @@ class Mispricings:
         for record in records:
             if not record.decoy:
                 best[record.episode] = max(best.get(record.episode, 0), record.profit_e6)
-        bought = self._bought(owner)
-        # The longest first, so that a pair within a set does not use what the set needs.
-        order = sorted(records, key=lambda record: (record.episode, -len(record.relation.legs)))
-        captures = [capture for record in order if (capture := self._capture(record, bought))]
-        captures.sort(key=lambda capture: capture.mispricing.id)
+        bought = self._bought(owner, records)
+        # The longest first, so that a pair within a set does not use what the set needs; what was
+        # bought just after several of them is the newest one's.
+        order = sorted(
+            records,
+            key=lambda record: (record.episode, len(record.relation.legs), record.id),
+            reverse=True,
+        )
+        found = [
+            self._capture(record, bought, late=late) for late in (False, True) for record in order
+        ]
+        captures = _joined(capture for capture in found if capture)
         return Score(
             episodes=len(best),
             available_e6=sum(best.values()),
@@ -414,7 +427,7 @@ class Mispricings:
     ) -> None:
         """Take a violated relation down, or what has become of it."""
         basket = best_basket(relation, self._venue.books)
-        fresh = record is None
+        was = record.decoy if record else None
         if record is None:
             self._count += 1
             record = self._open[relation] = Mispricing(
@@ -431,11 +444,17 @@ class Mispricings:
             record.spent_ns, record.ended = None, ""
         elif record.profit_e6 and record.spent_ns is None:
             self._spend(record, market)
-        if fresh:
+        if was is None:
             self._venue.say(
                 "mispricing_open",
                 *(record.id, record.episode, relation.kind, relation.event.id),
                 [market.tokens[outcome] for market, outcome in relation.legs],
+                *(record.edge_e6, record.size_e6, record.profit_e6, record.decoy),
+            )
+        elif was != record.decoy:
+            self._venue.say(
+                "mispricing_change",
+                *(record.id, self._venue.now_ns - record.opened_ns),
                 *(record.edge_e6, record.size_e6, record.profit_e6, record.decoy),
             )
 
@@ -472,9 +491,13 @@ class Mispricings:
 
     # -- scoring
 
-    def _bought(self, owner: str) -> dict[str, list[_Bought]]:
+    def _bought(self, owner: str, records: Iterable[Mispricing]) -> dict[str, list[_Bought]]:
         """Return what an API key bought, by token; selling one token is buying the other."""
         bought: defaultdict[str, list[_Bought]] = defaultdict(list)
+        there: defaultdict[str, list[Mispricing]] = defaultdict(list)
+        for record in records:
+            for market, outcome in record.relation.legs:
+                there[market.tokens[outcome]].append(record)
         known = self._venue.catalog.tokens
         for trade in self._venue.trades_of[owner].values():
             if trade.status == "FAILED":
@@ -482,19 +505,36 @@ class Mispricings:
             for token, buy, shares, cash, fee in _fills(trade, owner):
                 market, outcome = known[token]
                 cost = cash + fee if buy else shares - cash + fee
-                side = outcome if buy else 1 - outcome
-                bought[market.tokens[side]].append(_Bought(trade.matched_ns, shares, cost))
+                held = market.tokens[outcome if buy else 1 - outcome]
+                at = trade.matched_ns
+                during = frozenset(
+                    record.id
+                    for record in there[held]
+                    if record.opened_ns <= at <= (record.closed_ns or at)
+                )
+                bought[held].append(_Bought(at, shares, cost, during))
         return bought
 
-    def _capture(self, record: Mispricing, bought: Mapping[str, list[_Bought]]) -> Capture | None:
-        """Take complete sets of a mispricing out of what was bought during it."""
+    def _capture(
+        self, record: Mispricing, bought: Mapping[str, list[_Bought]], *, late: bool
+    ) -> Capture | None:
+        """
+        Take complete sets of a mispricing out of what was bought during it or just after it.
+
+        Args:
+            record: The mispricing.
+            bought: By token; what is taken is used.
+            late: Take even what was bought after it, while another one was open.
+        """
         until = (record.closed_ns or self._venue.now_ns) + GRACE_NS
         relation = record.relation
         legs = [
             [
                 fill
                 for fill in bought.get(market.tokens[outcome], ())
-                if record.opened_ns <= fill.at_ns <= until and fill.shares
+                if record.opened_ns <= fill.at_ns <= until
+                and fill.shares
+                and (late or not fill.during or record.id in fill.during)
             ]
             for market, outcome in relation.legs
         ]
@@ -513,6 +553,24 @@ class Mispricings:
             profit_e6=paid - cost,
             reaction_ns=first - record.opened_ns,
         )
+
+
+def _joined(captures: Iterable[Capture]) -> list[Capture]:
+    """Return one capture for each mispricing, oldest first."""
+    whole: dict[int, Capture] = {}
+    for capture in captures:
+        before = whole.get(capture.mispricing.id)
+        whole[capture.mispricing.id] = (
+            capture
+            if before is None
+            else replace(
+                before,
+                size_e6=before.size_e6 + capture.size_e6,
+                profit_e6=before.profit_e6 + capture.profit_e6,
+                reaction_ns=min(before.reaction_ns, capture.reaction_ns),
+            )
+        )
+    return [whole[number] for number in sorted(whole)]
 
 
 def _fills(trade: Trade, owner: str) -> Iterator[tuple[str, bool, int, int, int]]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -40,9 +40,16 @@ HOUR: Final = 3_600 * SECOND
 
 DEFAULT: Final = "default"
 
+AT_ONCE_MAX: Final = 2_000
+"""Markets of the largest catalogue all of whose books are filled before it starts."""
+
 _UPDOWN: Final = re.compile(r"(btc|eth|sol|xrp)-updown-(5|15)m-\d+")
 _COINS: Final = ("btc", "eth", "sol", "xrp")
 _NEXT_TICK: Final = {100: 10, 50: 25, 25: 50, 10: 100}
+
+
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Factor = Annotated[float, msgspec.Meta(ge=0, le=10_000)]
 
 
 class MarketConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,20 +74,20 @@ class MarketConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         lifecycle: Whether games start, and events end, resolve and recur.
     """
 
-    levels: int = 16
-    shares: float = 150.0
-    active_share: float = 0.15
-    activity: float = 1.0
-    changes_per_s: float = 0.0
-    takers: float = 1.0
-    news: float = 1.0
-    mispricings_per_min: float = 4.0
-    edge_usd: float = 0.012
-    depth_shares: float = 80.0
-    life_ms: float = 1_000.0
-    decoy_share: float = 0.25
-    rival_ms: float = 250.0
-    tick_changes_per_hour: float = 6.0
+    levels: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 16
+    shares: Annotated[float, msgspec.Meta(ge=0.01, le=1_000_000)] = 150.0
+    active_share: _Share = 0.15
+    activity: _Factor = 1.0
+    changes_per_s: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 0.0
+    takers: _Factor = 1.0
+    news: _Factor = 1.0
+    mispricings_per_min: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 4.0
+    edge_usd: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.012
+    depth_shares: Annotated[float, msgspec.Meta(ge=0.01, le=1_000_000)] = 80.0
+    life_ms: Annotated[float, msgspec.Meta(ge=1, le=86_400_000)] = 1_000.0
+    decoy_share: _Share = 0.25
+    rival_ms: Annotated[float, msgspec.Meta(ge=0, le=86_400_000)] = 250.0
+    tick_changes_per_hour: Annotated[float, msgspec.Meta(ge=0, le=3_600_000)] = 6.0
     lifecycle: bool = True
 
 
@@ -171,17 +178,27 @@ class Participants:
         self._pit_of: dict[str, _Pit] = {}
         self._refilling: set[str] = set()
         self._hunted: set[Relation] = set()
+        self._made_ns = venue.now_ns
         self._chance = venue.rng("takers")
         self._fate = venue.rng("fate")
         self._rate = 0.0
 
+    def quote(self) -> None:
+        """Set up all books; those of a large catalogue only when somebody looks into them."""
+        catalog = self.venue.catalog
+        put_off = len(catalog.markets) > AT_ONCE_MAX
+        for event in catalog.events:
+            self._quote(event, put_off=put_off)
+
     def start(self) -> None:
-        """Set up all books, and everything that happens from now on."""
-        config, events = self.config, self.venue.catalog.events
+        """Let everything happen that happens from now on."""
+        config = self.config
+        if not self._pits:
+            self.quote()
         if config.changes_per_s:
-            self._rate = config.changes_per_s / sum(len(event.markets) for event in events)
-        for event in list(events):
-            self._open(event)
+            self._rate = config.changes_per_s / len(self.venue.catalog.markets)
+        for pit in self._pits:
+            self._live(pit)
         self.venue.newcomers.append(self._open)
         self.venue.watchers.append(self._watch)
         self._often(config.mispricings_per_min / 60, self._lag)
@@ -202,21 +219,33 @@ class Participants:
 
     def _open(self, event: Event) -> None:
         """Quote an event and let it live."""
+        self._live(self._quote(event, put_off=False))
+
+    def _quote(self, event: Event, *, put_off: bool) -> _Pit:
+        """Set up the books of an event, now or when somebody looks."""
         state = fair(event)
         home, rules = state.prices(), relations(event)
         pit = _Pit(event=event, fair=state, home=home, quoters=[], relations=rules)
-        updown = _UPDOWN.fullmatch(event.slug)
         for market, price in zip(event.markets, home, strict=True):
             quoter = Quoter(self._desk, market, price)
             pit.quoters.append(quoter)
             self._quoter[market.condition_id] = quoter
             self._pit_of[market.condition_id] = pit
             self._desk.stock(market)
-            quoter.lay()
-            self._wind_up(pit, len(pit.quoters) - 1, self._pace(fast=updown is not None))
+            if put_off:
+                quoter.put_off()
+            else:
+                quoter.lay()
         self._pits.append(pit)
+        return pit
+
+    def _live(self, pit: _Pit) -> None:
+        """Start what happens in an event."""
+        updown = _UPDOWN.fullmatch(pit.event.slug)
+        for index in range(len(pit.quoters)):
+            self._wind_up(pit, index, self._pace(fast=updown is not None))
         if self.config.lifecycle:
-            self._live(pit, updown)
+            self._plan(pit, updown)
 
     def _pace(self, *, fast: bool) -> _Pace:
         if fast:
@@ -234,15 +263,15 @@ class Participants:
         self._often(pace.news * config.news, lambda: self._news(pit, index, pace.step), market)
         self._often(pace.trades * config.takers, lambda: self._take(market), market)
 
-    def _live(self, pit: _Pit, updown: re.Match[str] | None) -> None:
-        """Schedule what an event's calendar says."""
+    def _plan(self, pit: _Pit, updown: re.Match[str] | None) -> None:
+        """Schedule what an event's calendar says; what was due since it was made, now."""
         venue, event = self.venue, pit.event
         starts = sorted({market.game_start_ms or 0 for market in event.markets})
         for start_ms in starts:
-            if start_ms * MS > venue.now_ns:
+            if start_ms * MS > self._made_ns:
                 venue.schedule(start_ms * MS, self._game_starts, pit, start_ms)
         end_ns = event.end_ms * MS
-        if end_ns > venue.now_ns:
+        if end_ns > self._made_ns:
             venue.schedule(end_ns, self._end, pit)
             if updown:
                 coin, minutes = _COINS.index(updown[1]), int(updown[2])

@@ -4,17 +4,18 @@ Scenarios: what a venue is made of, as TOML, built in or from a file.
     about = "One line for the list"
     [venue]       # members of VenueConfig
     [market]      # preset = "...", and the members of MarketConfig that differ from it
-    [catalogue]   # size = MARKETS, or gamma = FILE; books = FILE
+    [catalogue]   # size = MARKETS, gamma = FILE, books = FILE
     [[fault]]     # name, and whatever FaultSpec has
 """
 
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from polyarb.errors import MalformedError
+from polyarb.sim import universe
 from polyarb.sim.config import VenueConfig, decode
 from polyarb.sim.faults import read_spec
 from polyarb.sim.mishaps import FaultSpec
@@ -29,12 +30,13 @@ class CatalogueConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     What trades.
 
     Attributes:
-        size: Markets to make from the seed; 0 for as many as it takes to show every kind.
+        size: Markets to make from the seed; 0 for as many as it takes to show every kind. With
+            `gamma`: how many markets at most; the first whole events that fit; 0 for all.
         gamma: File of Gamma events or markets to load instead.
         books: File of captured books that the markets open with.
     """
 
-    size: int = 0
+    size: Annotated[int, msgspec.Meta(ge=0, le=universe.MOST)] = 0
     gamma: str = ""
     books: str = ""
 
@@ -136,4 +138,5 @@ def _market(table: dict[str, Any], where: str) -> MarketConfig:
     preset = given.pop("preset", DEFAULT)
     if not isinstance(preset, str) or preset not in PRESETS:
         raise MalformedError(f"{where} preset = {preset!r}; allowed: {', '.join(PRESETS)}")
-    return decode(MarketConfig, {**msgspec.structs.asdict(PRESETS[preset]), **given}, where)
+    whole = {**msgspec.structs.asdict(PRESETS[preset]), **given}
+    return decode(MarketConfig, whole, where, besides=("preset",))

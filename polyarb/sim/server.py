@@ -29,9 +29,11 @@ from websockets.server import ServerProtocol
 
 from polyarb import clock, errors
 from polyarb.sim.decimals import parse
-from polyarb.sim.exchange import Exchange
+from polyarb.sim.exchange import Exchange, listed
 from polyarb.sim.http import Fate, Request, Response, error
 from polyarb.sim.ledger import LedgerError
+from polyarb.sim.log import LogFile
+from polyarb.sim.participants import AT_ONCE_MAX
 from polyarb.sim.scenarios import Scenario
 from polyarb.sim.streams import Channel
 
@@ -40,6 +42,7 @@ MESSAGE_MAX: Final = 2**20
 BUFFER_MAX: Final = 8 * 2**20
 LINE_MAX: Final = 8190
 SLICE_NS: Final = 4_000_000
+LAG_MAX_NS: Final = 1_000_000_000
 PUMP_S: Final = 0.001
 OPEN_S: Final = 10.0
 BODY_S: Final = 30.0
@@ -70,11 +73,20 @@ class Driver:
         self.lag_ns_max = 0
         self._venue = exchange.venue
         self._loop = loop
-        self._offset_ns = self._venue.now_ns - clock.monotonic_ns()
+        self._offset_ns = 0
+        self._warned = False
         self._behind = False
         self._handle: asyncio.Handle | None = None
         self._due_ns = 0
         self._dirty: list[Socket] = []
+
+    def begin(self) -> None:
+        """Let the venue's time run from now on; one that has not begun begins now."""
+        began = clock.monotonic_ns()
+        if not self.exchange.begun:
+            self.exchange.begin(clock.wall_ns())
+        self._offset_ns = self._venue.now_ns - began
+        self.act(lambda: None)
 
     def touched(self, sink: "Socket") -> None:
         """Remember a socket that has something to write."""
@@ -107,7 +119,7 @@ class Driver:
         venue = self._venue
         began = clock.monotonic_ns()
         now = began + self._offset_ns
-        self.lag_ns_max = max(self.lag_ns_max, now - (venue.next_ns() or now))
+        self._fall_behind(max(0, now - (venue.next_ns() or now)))
         while (due := venue.next_ns()) is not None and due <= now:
             self._step(due)  # whole instants only: an action must not fall into one
             if clock.monotonic_ns() - began > SLICE_NS:
@@ -115,6 +127,20 @@ class Driver:
                 return
         self._behind = False
         venue.advance(now)
+
+    def _fall_behind(self, lag_ns: int) -> None:
+        """Note how late the next event is, and say so where that is too much for a market."""
+        self.lag_ns_max = max(self.lag_ns_max, lag_ns)
+        self._venue.counts["behind_ms"] = lag_ns // 1_000_000
+        if lag_ns > LAG_MAX_NS and not self._warned:
+            self._warned = True
+            print(
+                f"polyarb: the venue is {lag_ns / 1e9:.1f} s behind: this host is too slow for so "
+                "much market",
+                file=sys.stderr,
+            )
+        elif lag_ns < LAG_MAX_NS // 2:
+            self._warned = False
 
     def _step(self, at_ns: int) -> None:
         try:
@@ -362,7 +388,7 @@ class Server:
         """Listen; return the base URL. Raises OSError where that is impossible."""
         self._listener = await self._listen()
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
-        self.driver.act(lambda: None)
+        self.driver.begin()
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     async def stop(self) -> None:
@@ -484,10 +510,10 @@ def run(
     seed: int,
     signature_type: int,
     balance_usd: str,
-    write: Callable[[str], object] | None,
+    log: LogFile | None,
 ) -> int:
     """
-    Serve an exchange until SIGINT, SIGTERM or the end of its time; return the exit code.
+    Serve an exchange until SIGINT, SIGTERM, SIGHUP or the end of its time; return the exit code.
 
     Raises:
         InputError: It cannot be made or cannot listen where it should.
@@ -495,24 +521,39 @@ def run(
     balance_e6 = parse(balance_usd, 6)
     if balance_e6 is None:
         raise errors.MalformedError(f"balance {balance_usd!r} is no amount of up to six decimals")
+    wanted = scenario.catalogue
+    if wanted.gamma:
+        print(f"polyarb: loading {wanted.gamma} ...", file=sys.stderr, flush=True)
+    elif wanted.size > AT_ONCE_MAX:
+        print(f"polyarb: making {wanted.size:,} markets ...", file=sys.stderr, flush=True)
+    gc.disable()  # all there is will stay: to look for what does not would double the time
     exchange = Exchange(
         scenario,
         seed=seed,
         start_ns=clock.wall_ns(),
         signature_type=signature_type,
         balance_e6=balance_e6,
-        write=write,
+        write=log.write if log else None,
+        begin=False,
     )
+    if wanted.gamma:
+        catalog = exchange.venue.catalog
+        print(
+            f"polyarb: {len(catalog.markets):,} markets in {len(catalog.events):,} events; left "
+            f"out: {listed(exchange.left_out)}",
+            file=sys.stderr,
+        )
+    if log:
+        exchange.venue.log.flush()
+        log.started = True
     return asyncio.run(_serve(exchange, host, port, duration_s))
 
 
 async def _serve(exchange: Exchange, host: str, port: int, duration_s: float | None) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ended.set)
-    gc.freeze()  # what there is now stays: no collection needs to walk it again
-    exchange.venue.advance(clock.wall_ns())  # clients sign with the time of day
     server = Server(exchange, host, port)
     try:
         base_url = await server.start()
@@ -520,6 +561,8 @@ async def _serve(exchange: Exchange, host: str, port: int, duration_s: float | N
         raise errors.InputError(
             f"cannot listen on {host} port {port}: {str(error.strerror).partition(' (while')[0]}"
         ) from None
+    gc.freeze()  # what there is now stays: no collection needs to walk it again
+    gc.enable()
     print(json.dumps(exchange.describe(base_url)), flush=True)
     with suppress(TimeoutError):
         async with asyncio.timeout(duration_s):

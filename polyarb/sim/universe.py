@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import accumulate, cycle, pairwise
+from itertools import accumulate, count, cycle, islice, pairwise
 from random import Random
 from typing import Any, Final
 
@@ -22,6 +22,9 @@ from polyarb.sim.decimals import ONE_E4
 
 DEFAULT_SIZE: Final = 74
 """Markets of the smallest catalogue with every structure, fee schedule and tick: one round."""
+
+MOST: Final = 100_000
+"""Markets of the largest."""
 
 DAY_MS: Final = 86_400_000
 
@@ -768,15 +771,15 @@ def _tails(parts: list[float]) -> list[float]:
     return list(accumulate(reversed(parts)))[-2::-1]
 
 
-def _deadlines(now: datetime, count: int, skipped: int) -> list[datetime]:
+def _deadlines(now: datetime, wanted: int, skipped: int) -> list[datetime]:
     """Return the next ends of quarters, the first at least ten days away."""
     ends = (
         datetime(year, month, day, tzinfo=UTC)
-        for year in range(now.year, now.year + 100)
+        for year in count(now.year)
         for month, day in ((3, 31), (6, 30), (9, 30), (12, 31))
     )
-    later = [end for end in ends if end - now > timedelta(days=10)]
-    return later[skipped : skipped + count]
+    later = (end for end in ends if end - now > timedelta(days=10))
+    return list(islice(later, skipped, skipped + wanted))
 
 
 # -- short-lived markets

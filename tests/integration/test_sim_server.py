@@ -608,7 +608,45 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         running.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_time_begins_when_it_listens(monkeypatch):
+    exchange = Exchange(scenarios.find("still"), start_ns=10**18, begin=False)
+    monkeypatch.setattr(server.clock, "wall_ns", lambda: 2 * 10**18)
+    running = Server(exchange)
+    assert exchange.venue.now_ns == 10**18
+    await running.start()
+    assert exchange.venue.start_ns == 2 * 10**18
+    await running.stop()
+
+
+async def test_falling_behind_is_said_once_until_it_has_caught_up(monkeypatch, capsys):
+    now = [10**12]
+
+    def tick() -> int:
+        now[0] += server.SLICE_NS  # so that each event takes a slice of time
+        return now[0]
+
+    monkeypatch.setattr(server.clock, "monotonic_ns", tick)
+    exchange = Exchange(scenarios.find("still"))
+    driver = server.Driver(exchange, asyncio.get_running_loop())
+    driver.begin()
+    venue = exchange.venue
+    for episode in (1, 2):
+        for number in range(5):
+            venue.schedule(venue.now_ns + number, lambda: None)
+        now[0] += 2 * 10**9
+        seen = []
+        while venue.next_ns() is not None:
+            driver._pump()
+            seen.append(venue.counts["behind_ms"])
+        assert min(seen) > 1_000
+        assert len(seen) > 2
+        assert capsys.readouterr().err.count("s behind: this host is too slow") == 1, episode
+        driver._pump()
+        assert venue.counts["behind_ms"] == 0
+    driver.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_it_in_order_with_a_summary(tmp_path, number):
     log = tmp_path / "events.jsonl"
     with process("--log", str(log), "--signature-type", "2", "--balance", "12.5") as running:

@@ -65,6 +65,16 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main([]) == 130
 
 
+def test_an_interrupt_before_the_command_runs_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    assert polyarb.__main__.main() == 130
+
+
 @pytest.mark.parametrize("arguments", [["bogus"], ["selfcheck", "--bogus"]])
 def test_bad_usage_ends_with_2_and_says_what_there_is(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

@@ -63,6 +63,7 @@ def test_deposits_go_to_a_wallet_or_to_one_of_an_eoas() -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
+        ({}, "usd is missing; give a positive decimal"),
         ({"usd": "1"}, "either wallet or address"),
         ({"wallet": OTHER, "address": OTHER, "usd": "1"}, "either wallet or address"),
         ({"wallet": OTHER, "usd": "1"}, f"wallet '{OTHER}' is not a wallet of"),
@@ -79,6 +80,23 @@ def test_a_bad_deposit_is_told_why(body: dict[str, Any], says: str) -> None:
     floor = Floor()
     assert says in floor.refused("/deposit", **body)
     assert floor.venue.ledger.deposited_e6 == 0
+
+
+def test_the_status_tells_how_the_venue_is() -> None:
+    floor = Floor()
+    number = floor.post("/faults", name="slow")["id"]
+    lengths = set()
+    for behind_ms in (0, 1_234):
+        floor.venue.counts["behind_ms"] = behind_ms
+        _, answer = floor.ask("GET", "/status")
+        assert answer["behind_ms"] == behind_ms
+        assert answer["mode"] == "normal"
+        assert answer["faults"] == [{"id": number, "name": "slow"}]
+        assert answer["uptime_s"] == "0"
+        assert "behind_ms" not in answer["counts"]
+        response = admin.read_status(floor.venue, Request(method="GET", path="/admin/status"))
+        lengths.add(len(response.body))
+    assert len(lengths) == 1  # the log holds it, and must not depend on the host
 
 
 def test_a_wallet_is_no_eoa() -> None:

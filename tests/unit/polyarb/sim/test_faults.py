@@ -104,6 +104,14 @@ def error_of(response: Response) -> str:
     return text
 
 
+def test_how_long_connections_are_refused_is_a_value_of_its_own(rig):
+    with pytest.raises(MalformedError, match=r"over at once, see its values: seconds = 5\.0"):
+        rig.venue.faults.add({"name": "refused_connections", "for_s": 9})
+    (row,) = (r for r in rig.venue.faults.describe() if r["name"] == "refused_connections")
+    assert "`seconds`" in row["what"]
+    assert row["values"] == {"seconds": 5.0}
+
+
 # In place of handling a request
 
 

@@ -360,6 +360,51 @@ def test_who_buys_a_decoy_is_told() -> None:
     assert capture.profit_e6 < 0
 
 
+def test_a_fill_belongs_to_what_was_open_when_it_traded() -> None:
+    """The same legs were mispriced a second before; only what is left over is counted there."""
+    stage = three()
+    old = next(o for o in stage.venue.orders.values() if o.level_e4 == 3000)
+    stage.venue.advance(stage.venue.now_ns + SECOND)
+    stage.venue.remove(old, Status.CANCELED)
+    stage.venue.advance(stage.venue.now_ns + SECOND // 2)
+    stage.ask(0, 3000, 20)
+    stage.venue.advance(stage.venue.now_ns + SECOND // 4)
+    for index, price in enumerate((3000, 3300, 3400)):
+        stage.take(index, 0, price, 20)
+    first, second = stage.records()
+    (capture,) = stage.watched.score(KEY).captures
+    assert first.closed_ns
+    assert capture.mispricing is second
+    assert (capture.size_e6, capture.reaction_ns) == (20 * ONE_E6, SECOND // 4)
+
+
+def test_what_is_bought_just_after_the_end_counts_for_the_last_one() -> None:
+    stage = three()
+    stage.take(0, 0, 3000, 20)
+    for order in [o for o in stage.venue.orders.values() if o.level_e4 == 3000]:
+        stage.venue.remove(order, Status.CANCELED)
+    stage.venue.advance(stage.venue.now_ns + SECOND)
+    for index, price in ((1, 3300), (2, 3400)):
+        stage.take(index, 0, price, 20)
+    (capture,) = stage.watched.score(KEY).captures
+    assert (capture.mispricing, capture.reaction_ns) == (stage.one(), 0)
+
+
+def test_a_decoy_that_becomes_real_is_told() -> None:
+    stage = Stage(Structure.NEGRISK, *markets(3))
+    stage.ask(0, 3000, 100)
+    stage.ask(1, 3300, 90)
+    stage.ask(2, 3400, 4)
+    stage.venue.advance(stage.venue.now_ns + SECOND)
+    stage.ask(2, 3300, 50)
+    (opened,), (changed,) = stage.said("mispricing_open"), stage.said("mispricing_change")
+    assert opened[-1] == "minimum size"
+    record = stage.one()
+    assert changed[2:] == [record.id, SECOND, record.edge_e6, record.size_e6, record.profit_e6, ""]
+    stage.ask(2, 3200, 50)
+    assert len(stage.said("mispricing_change")) == 1
+
+
 def test_a_failed_match_captures_nothing() -> None:
     stage = three()
     for index, price in enumerate((3000, 3300, 3400)):

@@ -8,7 +8,7 @@ import pytest
 from polyarb.errors import MalformedError
 from polyarb.sim import scenarios
 from polyarb.sim.config import VenueConfig
-from polyarb.sim.participants import PRESETS
+from polyarb.sim.participants import PRESETS, MarketConfig
 
 
 @pytest.fixture
@@ -82,18 +82,22 @@ def test_the_command_line_goes_over_the_catalogue_of_a_scenario() -> None:
         ("fault = [1]", "fault = 1 is no table"),
         ("[venue]\nmindms = 1", "[venue] has no 'mindms'; allowed: chain_id, skew_s, "),
         ("[venue]\ngeneration = 'v9'", "[venue] generation = 'v9'; allowed: 'v1', 'v2'"),
-        ("[venue]\nmined_ms = 'x'", "[venue] mined_ms = 'x'; expected `int`, got `str`"),
+        ("[venue]\nmined_ms = 'x'", "[venue] mined_ms = 'x'; allowed: int 0..86400000"),
         (
             "[venue]\ntrade_report_ms = [1]",
-            "[venue] trade_report_ms = [1]; expected `array` of length 2, got 1",
+            "[venue] trade_report_ms = [1]; allowed: int 0..86400000 each",
+        ),
+        (
+            "[venue]\ntrade_report_ms = [5, 1]",
+            "[venue] trade_report_ms = [5, 1]; allowed: [LEAST, MOST]",
         ),
         ("[market]\npreset = 'x'", "[market] preset = 'x'; allowed: still, quiet, default, storm"),
         ("[market]\npreset = [1]", "[market] preset = [1]; allowed: still"),
-        ("[market]\ntaker = 1", "[market] has no 'taker'; allowed: "),
-        ("[catalogue]\nsize = 1.5", "[catalogue] size = 1.5; expected `int`, got `float`"),
+        ("[market]\ntaker = 1", "[market] has no 'taker'; allowed: preset, levels, "),
+        ("[catalogue]\nsize = 1.5", "[catalogue] size = 1.5; allowed: int 0..100000"),
         ("[[fault]]\nname = 'x'", "fault name = 'x'; allowed: "),
         ("[[fault]]", "fault object missing required field `name`"),
-        ("[[fault]]\nname = 'slow'\nprobability = 2", "fault probability = 2; expected "),
+        ("[[fault]]\nname = 'slow'\nprobability = 2", "fault probability = 2; allowed: float 0..1"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_name_the_key_and_what_is_allowed(
@@ -103,6 +107,31 @@ def test_a_wrong_file_is_refused_with_its_name_the_key_and_what_is_allowed(
     with pytest.raises(MalformedError) as refused:
         scenarios.read(file)
     assert str(refused.value).startswith(f"{file}: {said}")
+
+
+NUMBERS = [
+    (table, name, default)
+    for table, kind in (
+        ("venue", VenueConfig),
+        ("market", MarketConfig),
+        ("catalogue", scenarios.CatalogueConfig),
+    )
+    for name, default in msgspec.structs.asdict(kind()).items()
+    if type(default) in {int, float}
+]
+
+
+@pytest.mark.parametrize(("table", "name", "default"), NUMBERS)
+def test_no_number_is_taken_out_of_its_range(
+    file: Path, table: str, name: str, default: float
+) -> None:
+    for value in ("-1", "1e300", "nan", "inf", "-inf", str(2**62)):
+        file.write_text(f"[{table}]\n{name} = {value}")
+        with pytest.raises(MalformedError) as refused:
+            scenarios.read(file)
+        said = str(refused.value)
+        assert said.startswith(f"{file}: [{table}] {name} = ")
+        assert f"; allowed: {type(default).__name__} " in said
 
 
 def test_bytes_that_are_no_text_are_no_scenario(file: Path) -> None:

@@ -24,6 +24,7 @@ from bench import (
     bench_exchange,
     bench_feed,
     bench_hmac,
+    bench_record,
     bench_request,
     bench_sign,
 )
@@ -112,6 +113,7 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "binding": binding,
     "exchange": bench_exchange.rows,
     "feed": bench_feed.rows,
+    "record": bench_record.rows,
     "catalogue": bench_catalogue.rows,
 }
 

@@ -214,8 +214,8 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser(
             "record",
             help="record what the market socket sends",
-            description="Record the raw bytes of the market socket, with monotonic and wall\n"
-            "times, in compressed segments that `replay` reads.",
+            description="Record the raw bytes of the market socket, with both times of each read,\n"
+            "in compressed segments that `replay` reads.",
             epilog=RECORD_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

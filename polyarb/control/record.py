@@ -26,6 +26,7 @@ from polyarb.exchange.client import Client
 from polyarb.exchange.discovery import Discovery
 from polyarb.exchange.gamma import read_file
 from polyarb.feed import socket
+from polyarb.feed.channel import parse_url
 from polyarb.feed.market import FeedConfig, MarketFeed
 from polyarb.journal.recorder import Recorder
 
@@ -157,6 +158,7 @@ async def record(
         InputError: A token or the URL is none.
     """
     config = config or FeedConfig()
+    parse_url(url)  # before anything is written
     arena = Arena.create(
         config=ArenaConfig(token_count=max(1, sum(len(m.tokens) for m in markets)))
     )

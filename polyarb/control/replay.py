@@ -328,7 +328,10 @@ def records(path: Path, torn: Callable[[str], None]) -> Iterator[Record]:
     Raises:
         RecordingError: It cannot be read, or is damaged before its end.
     """
-    for each in frames.segments([path]):
+    found = frames.segments([path])
+    if not found:
+        raise errors.RecordingForeignError(f"{path}: a folder without segments")
+    for each in found:
         try:
             if is_captured(each) and not frames.is_segment(each):
                 yield from captured(each)

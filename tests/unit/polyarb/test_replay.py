@@ -368,9 +368,36 @@ def test_exit_codes_of_bad_files(tmp_path, capsys):
     foreign.write_text("hello\n")
     assert cli.main(["replay", str(foreign)]) == 1
     assert "x.jsonl: line 1" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["replay", str(tmp_path / "empty")]) == 1
+    assert "without segments" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
         cli.main(["replay", str(foreign), "--speed", "-1"])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "tokens", "said"),
+    [
+        ("ws://127.0.0.1:1/ws/market", "12x", "12x"),
+        ("ws://127.0.0.1:1/ws/market", ",", "no market to record"),
+        ("http://127.0.0.1:1/", "1", "no ws:// or wss:// URL"),
+    ],
+)
+def test_a_recording_that_cannot_begin_leaves_nothing_behind(tmp_path, capsys, url, tokens, said):
+    out = tmp_path / "tape"
+    assert cli.main(["record", "--url", url, "--tokens", tokens, "--out", str(out)]) == 2
+    assert said in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_recording_without_an_exchange_is_empty_and_ends_in_time(tmp_path, capsys):
+    out = tmp_path / "tape"
+    arguments = ["--url", "ws://127.0.0.1:1/ws/market", "--tokens", "1:2,3", "--out", str(out)]
+    assert cli.main(["record", *arguments, "--duration", "0.2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["frames"], said["tokens"], said["live"], said["records"]) == (0, 3, 0, 0)
+    assert as_json(capsys, out)["state_digest"] == said["state_digest"]
 
 
 # -- whatever comes

@@ -26,7 +26,7 @@ class Number(str):
     """A JSON number as it was written."""
 
 
-class BadError(Exception):
+class RefusedError(Exception):
     """The frame is refused; the argument is the reason."""
 
 
@@ -51,18 +51,18 @@ class Record:
 
 
 def decode(frame: bytes) -> list[Record]:
-    """Return the records of a frame, or raise BadError."""
+    """Return the records of a frame, or raise RefusedError."""
     try:
         text = frame.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadError("utf8") from error
+        raise RefusedError("utf8") from error
     body = text.strip(" \t\r\n")
     if not body.startswith(("{", "[")):
         return [Record("pong" if body == "PONG" else "text")]
     try:
         value = json.loads(body, parse_int=Number, parse_float=Number, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise BadError("json") from error
+        raise RefusedError("json") from error
     if isinstance(value, dict):
         return _message(value)
     return [
@@ -77,14 +77,14 @@ def _no_constant(name: str) -> Any:
 
 
 def _scaled(value: Any, decimals: int, most: int, reason: str) -> int | None:
-    """Return the value x 10**decimals; None if it says nothing."""
+    """Return the value x 10**decimals, None if it says nothing."""
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not DECIMAL.fullmatch(value):
-        raise BadError(reason)
+        raise RefusedError(reason)
     number = Decimal(value).scaleb(decimals)
     if number != int(number) or int(number) > most:
-        raise BadError(reason)
+        raise RefusedError(reason)
     return int(number)
 
 
@@ -100,10 +100,10 @@ def _token(value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]+", value):
-        raise BadError("token")
+        raise RefusedError("token")
     digits = value.lstrip("0") or "0"
     if len(digits) > 78:
-        raise BadError("token")
+        raise RefusedError("token")
     return digits
 
 
@@ -114,7 +114,7 @@ def _time(value: Any) -> int | None:
 def _tick(value: Any) -> int | None:
     tick = _price(value)
     if tick is not None and tick not in TICKS:
-        raise BadError("tick")
+        raise RefusedError("tick")
     return tick
 
 
@@ -122,9 +122,9 @@ def _side(value: Any) -> int | None:
     if value is None or value == "":
         return None
     if isinstance(value, Number) or not isinstance(value, str):
-        raise BadError("side")
+        raise RefusedError("side")
     if value.upper() not in ("BUY", "SELL"):
-        raise BadError("side")
+        raise RefusedError("side")
     return 0 if value.upper() == "BUY" else 1
 
 
@@ -137,7 +137,7 @@ def _levels(value: Any) -> list[tuple[int, int]]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise BadError("levels")
+        raise RefusedError("levels")
     done = []
     for item in value:
         if isinstance(item, dict):
@@ -145,12 +145,12 @@ def _levels(value: Any) -> list[tuple[int, int]]:
         elif isinstance(item, list):
             price, size = [*item, None, None][:2]
         else:
-            raise BadError("levels")
+            raise RefusedError("levels")
         price_e4, size_e6 = _price(price), _size(size)
         if price_e4 is not None and not 0 < price_e4 < 10_000:
-            raise BadError("price")
+            raise RefusedError("price")
         if price_e4 is None or size_e6 is None:
-            raise BadError("missing")
+            raise RefusedError("missing")
         done.append((price_e4, size_e6))
     return done
 
@@ -183,9 +183,9 @@ def _change(entry: dict[str, Any]) -> Record:
         hash=_hash(entry.get("hash")),
     )
     if r.price_e4 is None or r.size_e6 is None or r.side is None:
-        raise BadError("missing")
+        raise RefusedError("missing")
     if not 0 < r.price_e4 < 10_000:
-        raise BadError("price")
+        raise RefusedError("price")
     return r
 
 
@@ -195,7 +195,7 @@ def _changes(m: dict[str, Any]) -> list[Record]:
     if "price_changes" not in m and "changes" not in m:
         done = [_change({**m, "asset_id": _last_of(m, "asset_id", "token_id")})]
     elif not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise BadError("levels")
+        raise RefusedError("levels")
     else:
         done = [_change(entry) for entry in entries]
     for r in done:
@@ -203,7 +203,7 @@ def _changes(m: dict[str, Any]) -> list[Record]:
         r.token = r.token or token
         r.hash = r.hash or _hash(m.get("hash"))
         if r.token is None:
-            raise BadError("missing")
+            raise RefusedError("missing")
     return done
 
 
@@ -226,7 +226,7 @@ def _message(m: dict[str, Any]) -> list[Record]:
         with_last = m.get("last_trade_price")
         try:
             r.last_e4 = 0 if with_last == "" else _price(with_last)
-        except BadError:
+        except RefusedError:
             r.last_e4 = None
         lists = {"bids", "asks", "buys", "sells"} & set(m)
         missing = not lists
@@ -242,7 +242,7 @@ def _message(m: dict[str, Any]) -> list[Record]:
         r.best_bid_e4, r.best_ask_e4 = _price(m.get("best_bid")), _price(m.get("best_ask"))
         missing = False
     if r.token is None or missing:
-        raise BadError("missing")
+        raise RefusedError("missing")
     return [r]
 
 
@@ -252,18 +252,18 @@ def _assets(kind: str, m: dict[str, Any]) -> list[Record]:
     for item in (listed if isinstance(listed, list) else [])[:1000]:
         try:
             token = _token(item)
-        except BadError:
+        except RefusedError:
             continue
         if token is not None and len(tokens) < 16:
             tokens.append(token)
     try:
         winner = _token(m.get("winning_asset_id"))
-    except BadError:
+    except RefusedError:
         winner = None
     if not tokens:
         try:
             return [Record(kind, token=_token(_last_of(m, "asset_id", "token_id")))]
-        except BadError:
+        except RefusedError:
             return [Record(kind)]
     return [Record(kind, token=t, winner=winner is not None and t == winner) for t in tokens]
 
@@ -325,7 +325,7 @@ class Feed:
         """Apply a frame; False if it was refused."""
         try:
             records = decode(frame)
-        except BadError:
+        except RefusedError:
             return False
         touched: dict[str, Book] = {}
         for book in self.books.values():

@@ -228,8 +228,7 @@ class MarketFeeds(Feeds):
         form = self.venue.config.format
         if form == "2026":
             watching = self._watching[market.condition_id].values()
-            for bid, level_e4 in changes:
-                self._send(watching, "price_change", page.change(outcome, bid, level_e4, hashes))
+            self._send(watching, "price_change", page.change(outcome, changes, hashes))
             return
         for token in (0, 1):
             for frame in page.old_changes(token, changes, hashes, form == "flat"):

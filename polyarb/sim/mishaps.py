@@ -477,7 +477,7 @@ def _crossed(fault: Fault, way: Way, parcel: Parcel) -> list[Parcel]:
 
 def _level(venue: "Venue", market: Market, level_e4: int) -> bytes:
     page = venue.feeds.page(market)
-    return page.change(0, True, level_e4, (page.hash(0), page.hash(1)))
+    return page.change(0, [(True, level_e4)], (page.hash(0), page.hash(1)))
 
 
 def _market_of(fault: Fault, frame: bytes) -> Market | None:

@@ -219,8 +219,24 @@ class Page:
             )
         )
 
-    def change(self, outcome: int, bid: bool, level_e4: int, hashes: tuple[str, str]) -> bytes:
-        """Return a price_change of one level; the entry of the order's own token comes first."""
+    def change(
+        self, outcome: int, changes: Iterable[tuple[bool, int]], hashes: tuple[str, str]
+    ) -> bytes:
+        """
+        Return a price_change; of each level the entry of the order's own token comes first.
+
+        All levels that one order changed share a frame, so that the best prices it names are right
+        for whoever has applied it.
+        """
+        rows = [row for bid, level in changes for row in self._entries(outcome, bid, level, hashes)]
+        return (
+            f'{{"market":"{self._market.condition_id}","price_changes":[{",".join(rows)}],'
+            f'"timestamp":"{self._book.changed_ms}","event_type":"price_change"}}'
+        ).encode()
+
+    def _entries(
+        self, outcome: int, bid: bool, level_e4: int, hashes: tuple[str, str]
+    ) -> tuple[str, str]:
         book, market = self._book, self._market
         level = book.sides[bid].get(level_e4)
         total = size(level.total_e6) if level else "0"
@@ -233,11 +249,7 @@ class Page:
             f'"size":"{total}","side":"{SIDE[not bid]}","hash":"{hashes[1]}",'
             f'"best_bid":"{PRICE[ONE_E4 - high]}","best_ask":"{PRICE[ONE_E4 - low]}"}}',
         )
-        return (
-            f'{{"market":"{market.condition_id}",'
-            f'"price_changes":[{entries[outcome]},{entries[1 - outcome]}],'
-            f'"timestamp":"{book.changed_ms}","event_type":"price_change"}}'
-        ).encode()
+        return (entries[outcome], entries[1 - outcome])
 
     def old_changes(
         self, outcome: int, changes: Iterable[tuple[bool, int]], hashes: tuple[str, str], flat: bool

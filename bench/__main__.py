@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import build_ext
 from bench import (
+    bench_book,
     bench_catalogue,
     bench_digest,
     bench_exchange,
@@ -36,7 +37,7 @@ from polyarb.core.base import kernel, kernels, sha256_accelerated
 ROUNDS: Final = 7
 PACKAGES: Final = (
     *("cffi", "coincurve", "pycryptodome", "pytest-benchmark", "py-clob-client-v2", "eth-account"),
-    *("eth-keys", "websockets", "orjson"),
+    *("eth-keys", "websockets", "orjson", "msgspec"),
 )
 
 # performance.md row 19 and the trace unit's own bound, by (name, threads).
@@ -103,7 +104,29 @@ def binding(run: Run) -> Iterator[Row]:
         yield Row(name=f"crossing: {name}", ours=stats["median"] * 1e9, note=note)
 
 
+def store(run: Run) -> Iterator[Row]:
+    """Yield the rows of bench_store.c; rows 15 and 16 of performance.md among them."""
+    items = run.native.run("bench_store", "1000000000" if run.rounds else "1000000")["rows"]
+    figures = {item["name"]: item["median"] for item in items}
+    for item in items:
+        if item["name"] == "read_beside_a_writer":
+            assert item["note"].startswith("0 torn"), item["note"]
+        yield _imported(item, judged=run.rounds > 0)
+    for what in ("top", "depth") if run.rounds else ():
+        ours, against = figures[f"read_{what}"], figures[f"copy_{what}"]
+        yield Row(
+            name=f"15 read {what}, against a plain copy",
+            ours=ours,
+            against=against,
+            ratios=(ours / against,),
+            goal=Goal(must=2, stretch=1.5),
+            note="the loop is in both; the copy is of the same words, unpacked alike",
+        )
+
+
 SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
+    "book": bench_book.rows,
+    "store": store,
     "digest": bench_digest.rows,
     "sign": bench_sign.rows,
     "request": bench_request.rows,

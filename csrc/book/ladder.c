@@ -447,6 +447,39 @@ uint32_t pa_ladder_read(const pa_pool *pool, const pa_ladder *ladder, int side, 
     return done;
 }
 
+void pa_ladder_show(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t size_bits,
+                    _Atomic uint64_t *words, uint32_t depth) {
+    const int64_t most = (INT64_C(1) << size_bits) - 1;
+    const uint32_t wanted = ladder->count[side] < depth ? ladder->count[side] : depth;
+    uint32_t done = 0;
+    if (wanted != 0) {
+        const uint64_t *bits = bits_of(pool, ladder, side);
+        const uint32_t *directory = directory_of(pool, ladder, side);
+        const uint64_t step = (uint64_t)STEP[ladder->tick];
+        const bool bid = side == PA_BID;
+        for (int64_t w = ladder->best[side] >> 6; done < wanted; w += bid ? -1 : 1) {
+            uint64_t word = bits[w];
+            if (word == 0) {
+                continue;
+            }
+            const int64_t *size = extent(pool, directory[w]) + (bid ? population(word) - 1 : 0);
+            for (; word != 0 && done < wanted; ++done, size += bid ? -1 : 1) {
+                const uint32_t bit =
+                    bid ? 63 - (uint32_t)__builtin_clzll(word) : (uint32_t)__builtin_ctzll(word);
+                word &= ~(UINT64_C(1) << bit);
+                const uint64_t price_e4 = ((uint64_t)w * 64 + bit) * step;
+                /* Relaxed: between the odd and the even sequence, see pa_book_publish. */
+                atomic_store_explicit(words + done,
+                                      price_e4 << size_bits | (uint64_t)(*size < most ? *size : most),
+                                      memory_order_relaxed);
+            }
+        }
+    }
+    for (; done < depth; ++done) {
+        atomic_store_explicit(words + done, 0, memory_order_relaxed); /* as above */
+    }
+}
+
 int64_t pa_ladder_size(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t index) {
     if (ladder->block == 0) {
         return 0;

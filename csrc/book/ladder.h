@@ -17,6 +17,7 @@
 #ifndef PA_BOOK_LADDER_H
 #define PA_BOOK_LADDER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -94,6 +95,11 @@ void pa_ladder_trim(const pa_pool *pool, pa_ladder *ladder, int side, uint32_t m
 /* Up to `capacity` levels of a side, best first; returns how many. */
 uint32_t pa_ladder_read(const pa_pool *pool, const pa_ladder *ladder, int side,
                         pa_book_level *out, uint32_t capacity);
+
+/* The first `depth` levels of a side as a slot shows them: price << size_bits | size, a size that
+ * does not fit as the largest that does; zeros behind the last. Relaxed stores. */
+void pa_ladder_show(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t size_bits,
+                    _Atomic uint64_t *words, uint32_t depth);
 
 /* The size at a price index; 0: none. */
 int64_t pa_ladder_size(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t index);

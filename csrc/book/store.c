@@ -79,16 +79,10 @@ static void put(_Atomic uint64_t *word, uint64_t value) {
     atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
-static uint64_t shown(int32_t price_e4, int64_t size_e6) {
-    const int64_t most = (INT64_C(1) << PA_SIZE_SHOWN_BITS) - 1;
-    return (uint64_t)price_e4 << PA_SIZE_SHOWN_BITS | (uint64_t)(size_e6 < most ? size_e6 : most);
-}
-
 /* What a book has to say of itself, without the levels behind the first. */
-static void publish_head(const pa_books *in, const pa_book *book, _Atomic uint64_t *slot,
-                         const pa_book_level *bid, const pa_book_level *ask) {
-    put(slot + SLOT_BID, bid->price_e4 != 0 ? shown(bid->price_e4, bid->size_e6) : 0);
-    put(slot + SLOT_ASK, ask->price_e4 != 0 ? shown(ask->price_e4, ask->size_e6) : 0);
+static void publish_head(const pa_book *book, _Atomic uint64_t *slot, uint64_t bid, uint64_t ask) {
+    put(slot + SLOT_BID, bid);
+    put(slot + SLOT_ASK, ask);
     put(slot + SLOT_STATE, (uint64_t)book->state | (uint64_t)book->faults << 8 |
                                (uint64_t)book->ladder.count[PA_BID] << 24 |
                                (uint64_t)book->ladder.count[PA_ASK] << 40);
@@ -103,55 +97,33 @@ static void publish_head(const pa_books *in, const pa_book *book, _Atomic uint64
     for (int i = 0; i < PA_HASH_TEXT / 8; ++i) {
         put(slot + SLOT_HASH + i, book->hash[i]);
     }
-    (void)in;
-}
-
-static void publish_side(const pa_books *in, const pa_book *book, int side,
-                         _Atomic uint64_t *words, pa_book_level *first) {
-    pa_book_level levels[PA_DEPTH_MAX];
-    const uint32_t depth = in->store->depth;
-    const uint32_t shown_count = pa_ladder_read(&in->pool, &book->ladder, side, levels, depth);
-    *first = shown_count > 0 ? levels[0] : (pa_book_level){0};
-    for (uint32_t i = 0; i < depth; ++i) {
-        put(words + i, i < shown_count ? shown(levels[i].price_e4, levels[i].size_e6) : 0);
-    }
-}
-
-/* The best level from the published words, if that side has not changed. */
-static pa_book_level kept_best(const pa_book *book, int side, const _Atomic uint64_t *slot) {
-    /* Relaxed: the writer reads what it wrote. */
-    const uint64_t word = atomic_load_explicit(slot + (side == PA_BID ? SLOT_BID : SLOT_ASK),
-                                               memory_order_relaxed);
-    (void)book;
-    return (pa_book_level){.price_e4 = (int32_t)(word >> PA_SIZE_SHOWN_BITS),
-                           .size_e6 = (int64_t)(word & ((UINT64_C(1) << PA_SIZE_SHOWN_BITS) - 1))};
 }
 
 void pa_book_publish(const pa_books *in, uint32_t slot_index) {
     pa_book *const book = &in->books[slot_index];
     _Atomic uint64_t *const slot = pa_slot_at(in, slot_index);
-    pa_book_level bid, ask;
+    const uint32_t depth = in->store->depth;
+    uint64_t best[PA_SIDE_COUNT];
     /* Relaxed: one writer. A predecessor that died left it odd; then it goes on from there. */
     const uint64_t odd = atomic_load_explicit(slot + SLOT_SEQUENCE, memory_order_relaxed) | 1;
     atomic_store_explicit(slot + SLOT_SEQUENCE, odd, memory_order_relaxed);
     /* Release: pairs with the acquire fence of readers; who sees a new word sees the odd one. */
     atomic_thread_fence(memory_order_release);
-    if ((book->dirty & 1U << PA_BID) != 0) {
-        publish_side(in, book, PA_BID, slot + SLOT_LEVELS, &bid);
-    } else {
-        bid = kept_best(book, PA_BID, slot);
-    }
-    if ((book->dirty & 1U << PA_ASK) != 0) {
-        publish_side(in, book, PA_ASK, slot + SLOT_LEVELS + in->store->depth, &ask);
-    } else {
-        ask = kept_best(book, PA_ASK, slot);
+    for (int side = 0; side < PA_SIDE_COUNT; ++side) {
+        _Atomic uint64_t *const words = slot + SLOT_LEVELS + (uint32_t)side * depth;
+        if ((book->dirty >> side & 1) != 0) {
+            pa_ladder_show(&in->pool, &book->ladder, side, PA_SIZE_SHOWN_BITS, words, depth);
+        }
+        /* Relaxed: the writer reads what it wrote. */
+        best[side] = atomic_load_explicit(words, memory_order_relaxed);
     }
     book->dirty = 0;
-    publish_head(in, book, slot, &bid, &ask);
+    publish_head(book, slot, best[PA_BID], best[PA_ASK]);
     /* Release: pairs with the readers' first acquire load. */
     atomic_store_explicit(slot + SLOT_SEQUENCE, odd + 1, memory_order_release);
-    const uint64_t top = (uint64_t)bid.price_e4 | (uint64_t)ask.price_e4 << 14 |
-                         (uint64_t)book->state << 28 | book->updates << 32;
+    const uint64_t top = best[PA_BID] >> PA_SIZE_SHOWN_BITS |
+                         best[PA_ASK] >> PA_SIZE_SHOWN_BITS << 14 | (uint64_t)book->state << 28 |
+                         book->updates << 32;
     /* Release: pairs with the acquire in pa_store_top; the slot is at least as new. */
     atomic_store_explicit(&in->tops[slot_index], top, memory_order_release);
 }

@@ -156,9 +156,10 @@ class Decoder:
         self._out.records, self._out.levels = self._keep
         self._out.record_capacity, self._out.level_capacity = records, levels
 
-    def run(self, frame: bytes) -> int:
-        """Decode `frame` and return the status; nothing becomes an object (benchmarks)."""
-        return int(lib.pa_decode(frame, len(frame), self._out))
+    @property
+    def cdata(self) -> Any:
+        """The C buffers, for benchmarks; valid as long as the decoder is."""
+        return self._out
 
     def decode(self, frame: bytes | bytearray | memoryview) -> Frame:
         """Decode `frame` into objects. Never raises for what the frame holds."""

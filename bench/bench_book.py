@@ -329,8 +329,8 @@ def _memory() -> Iterator[Row]:
             )  # type: ignore[arg-type]
         yield Row(
             name=f"memory per token, tick {decimal(tick_e4)}",
-            note=f"{ladder + info.token_bytes} bytes: ladders {ladder} for {count} levels, the rest "
-            f"{info.token_bytes} (slot {info.slot_bytes} at depth {info.depth})",
+            note=f"{ladder + info.token_bytes} bytes: ladders {ladder} for {count} levels, the "
+            f"rest {info.token_bytes} (slot {info.slot_bytes} at depth {info.depth})",
         )
 
 

@@ -156,6 +156,10 @@ class Decoder:
         self._out.records, self._out.levels = self._keep
         self._out.record_capacity, self._out.level_capacity = records, levels
 
+    def run(self, frame: bytes) -> int:
+        """Decode `frame` and return its status, 0 if it is well formed; makes no objects."""
+        return int(lib.pa_decode(frame, len(frame), self._out))
+
     @property
     def cdata(self) -> Any:
         """The C buffers, for benchmarks; valid as long as the decoder is."""

@@ -90,6 +90,7 @@ class Keeper:
             for token, entry in message:
                 if token in self.books and self._apply(token, entry, now_ns):
                     touched.append(token)
+                    expected.pop(token, None)  # said of the book before this entry
                     if "best_bid" in entry:
                         expected[token] = entry["best_bid"], entry["best_ask"]
         for token in dict.fromkeys(touched):

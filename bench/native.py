@@ -53,7 +53,7 @@ class Native:
     def loops(self) -> Any:
         """The functions of ``loops.c``."""
         target = self.folder / "loops.so"
-        self._gcc("-shared", "-fPIC", BENCH / "loops.c", "-o", target)
+        self._gcc("-shared", "-fPIC", "-fvisibility=default", BENCH / "loops.c", "-o", target)
         return self.ffi.dlopen(str(target))
 
     @cached_property

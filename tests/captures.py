@@ -5,32 +5,21 @@ They are not part of this repository, so every test that wants them is a visible
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-PLACES = (ROOT.parent / "shared" / "captures", Path("/work/shared/captures"))
+import conftest
 
 
 def folder() -> Path:
     """Return the captures' folder, or skip the test."""
-    named = os.environ.get("POLYARB_CAPTURES")
-    for place in (Path(named),) if named else PLACES:
-        if (place / "ws").is_dir():
-            return place
-    pytest.skip("no captures: set POLYARB_CAPTURES")
+    return conftest.captures()
 
 
 def names() -> list[str]:
     """Return the names of the recorded streams, none if there are no captures."""
-    named = os.environ.get("POLYARB_CAPTURES")
-    for place in (Path(named),) if named else PLACES:
-        if (place / "ws").is_dir():
-            return sorted(path.name for path in (place / "ws").iterdir())
-    return []
+    streams = conftest.captures_root() / "ws"
+    return sorted(path.name for path in streams.iterdir()) if streams.is_dir() else []
 
 
 def frames(path: Path) -> Iterator[bytes]:

@@ -20,10 +20,15 @@ def vectors(name: str) -> list[dict[str, Any]]:
     return cases
 
 
+def captures_root() -> Path:
+    """Return where the recordings are, if they are anywhere."""
+    shared = Path(__file__).parents[2] / "shared" / "captures"
+    return Path(os.environ.get("POLYARB_CAPTURES") or shared)
+
+
 def captures(folder: str = "") -> Path:
     """Return a folder of the recordings, which are never part of the project; skip without them."""
-    shared = Path(__file__).parents[2] / "shared" / "captures"
-    root = Path(os.environ.get("POLYARB_CAPTURES") or shared)
+    root = captures_root()
     if not root.is_dir():
         pytest.skip(f"no recordings at {root}; set POLYARB_CAPTURES")
     return root / folder

@@ -78,7 +78,8 @@ def played(folder: Path) -> Player:
 
 def books(folder: Path) -> dict[str, Any]:
     """Return what the recording has come to so far."""
-    tokens: dict[str, Any] = played(folder).result()["tokens"] if folder.exists() else {}
+    begun = folder.exists() and frames.segments([folder])  # the folder is there before a segment
+    tokens: dict[str, Any] = played(folder).result()["tokens"] if begun else {}
     return tokens
 
 

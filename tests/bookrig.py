@@ -163,6 +163,9 @@ class Rig:
     def data_ns(self, number: int) -> int:
         return self._data_ns.get(number, 0)
 
+    def line(self, number: int) -> int:
+        return number + 1
+
     def overhear(self, number: int, ear: Callable[[int, bytes], None] | None) -> bytes | None:
         if ear and number in self.deaf:
             return None

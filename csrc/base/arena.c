@@ -52,7 +52,7 @@ _Static_assert(FACTS_AT == 8 && offsetof(facts, layout_version) == 0 &&
                "a reader of any version finds version and length here");
 _Static_assert(sizeof(facts) == 120 + sizeof(extent) * PA_SECTION_COUNT,
                "no padding: the checksum covers nothing that is not written");
-_Static_assert(sizeof(facts) == 280, "another layout: raise PA_LAYOUT_VERSION");
+_Static_assert(sizeof(facts) == 312, "another layout: raise PA_LAYOUT_VERSION");
 _Static_assert(offsetof(struct pa_arena, owner_pid) == 320, "owner words: a line of their own");
 _Static_assert(sizeof(struct pa_arena) == 384, "another layout: raise PA_LAYOUT_VERSION");
 _Static_assert(sizeof(pa_arena_config) == 16, "crosses to Python, and is checksummed");
@@ -89,6 +89,14 @@ static uint64_t top_bytes(const pa_arena_config *config) {
     return (uint64_t)config->token_count * sizeof(uint64_t);
 }
 
+static uint64_t cost_bytes(const pa_arena_config *config) {
+    return pa_cost_entries(config->token_count) * sizeof(uint32_t);
+}
+
+static uint64_t line_bytes(const pa_arena_config *config) {
+    return config->token_count != 0 ? (PA_LINES_MAX + 1) * sizeof(uint64_t) : 0;
+}
+
 static uint64_t slot_bytes(const pa_arena_config *config) {
     return (uint64_t)config->token_count * pa_slot_words(config->depth) * sizeof(uint64_t);
 }
@@ -110,6 +118,8 @@ static uint64_t (*const MAP[])(const pa_arena_config *) = {
     [PA_SECTION_TOKENS] = token_bytes,
     [PA_SECTION_BOOKS] = book_bytes,
     [PA_SECTION_TOPS] = top_bytes,
+    [PA_SECTION_COSTS] = cost_bytes,
+    [PA_SECTION_LINES] = line_bytes,
     [PA_SECTION_SLOTS] = slot_bytes,
     [PA_SECTION_LADDERS] = ladder_bytes,
     [PA_SECTION_FRAME] = frame_bytes,

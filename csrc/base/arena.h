@@ -20,12 +20,13 @@
 #include "base/status.h"
 
 /* cffi:begin */
-#define PA_LAYOUT_VERSION 2
+#define PA_LAYOUT_VERSION 3
 #define PA_ARENA_ALIGN 4096  /* of the block and of every section */
 #define PA_BUILD_MAX 64      /* bytes of the build text, terminator included */
 #define PA_HISTOGRAMS_MAX 256
 #define PA_TOKENS_MAX 262144
 #define PA_DEPTH_MAX 56            /* levels a side that readers see                    */
+#define PA_LINES_MAX 1023          /* connections that carry books, 1..                 */
 #define PA_LADDER_PAGES_MAX 1048576 /* of PA_ARENA_ALIGN bytes: 4 GB                     */
 
 typedef enum pa_section {
@@ -36,6 +37,8 @@ typedef enum pa_section {
     PA_SECTION_TOKENS,      /* book/store.c: the ids' text                 */
     PA_SECTION_BOOKS,       /* book/store.c: the writer's side of a book   */
     PA_SECTION_TOPS,        /* book/store.h: one packed word a token       */
+    PA_SECTION_COSTS,       /* book/store.h: what one share costs, a token */
+    PA_SECTION_LINES,       /* book/store.h: when a line brought data last */
     PA_SECTION_SLOTS,       /* book/store.h: one sequence lock a token     */
     PA_SECTION_LADDERS,     /* book/ladder.h: the pool of levels           */
     PA_SECTION_FRAME,       /* tick/tick.c: records of the frame at hand   */
@@ -114,10 +117,16 @@ const void *pa_arena_view(const pa_arena *arena, int section);
 #define PA_TOKEN_BYTES 96
 #define PA_BOOK_BYTES 320
 #define PA_FRAME_BYTES 2097152
+#define PA_COST_LANES 16 /* the costs are read in whole vectors of so many */
 
 /* Words of a slot for `depth` levels a side: a head of 16, whole cache lines. */
 static inline uint32_t pa_slot_words(uint32_t depth) {
     return (16 + 2 * depth + 7) / 8 * 8;
+}
+
+/* Words of the costs: whole vectors. */
+static inline uint64_t pa_cost_entries(uint32_t token_count) {
+    return ((uint64_t)token_count + PA_COST_LANES - 1) / PA_COST_LANES * PA_COST_LANES;
 }
 
 /* Entries of the index: a power of two, at least twice the tokens. */

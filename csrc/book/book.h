@@ -39,7 +39,9 @@ struct pa_store {
     uint32_t reserved;
     uint64_t frame;       /* marks of books that this frame has touched */
     uint64_t call;
-    uint64_t offsets[6];  /* of the other sections, from this one       */
+    uint64_t offsets[8];  /* of the other sections, from this one       */
+    uint64_t quiet_ns;    /* pa_store_set_ages                          */
+    uint64_t hard_ns;
     pa_pool_heads pool;
     _Alignas(64) _Atomic uint64_t counters[PA_COUNT_COUNT];
     pa_episode_words episodes[PA_STATE_COUNT];
@@ -69,7 +71,9 @@ typedef struct pa_book {
     uint32_t next_free; /* slot + 1 */
     int32_t expect_bid_e4, expect_ask_e4;
     int32_t last_e4;
-    uint32_t reserved;
+    int32_t fee_rate_e6;    /* -1: costs nothing that is known: not tradable */
+    int32_t fee_exponent;
+    uint16_t lines[2];      /* that carry it; 0: none                     */
     uint64_t updates, recv_ns, time_ms, snapshot_ms;
     uint64_t since_ns, failing_since_ns;
     uint64_t frame, call; /* last touched by */
@@ -88,6 +92,8 @@ typedef struct pa_books {
     pa_book *books;
     _Atomic uint64_t *tops;
     _Atomic uint64_t *slots;
+    _Atomic uint32_t *costs;
+    uint64_t *lines; /* owner only */
     pa_pool pool;
 } pa_books;
 
@@ -100,6 +106,8 @@ static inline void pa_books_at(pa_store *store, pa_books *out) {
     out->books = (void *)(base + store->offsets[2]);
     out->tops = (void *)(base + store->offsets[3]);
     out->slots = (void *)(base + store->offsets[4]);
+    out->costs = (void *)(base + store->offsets[6]);
+    out->lines = (void *)(base + store->offsets[7]);
     out->pool.heads = &store->pool;
     out->pool.base = (void *)(base + store->offsets[5]);
 }
@@ -115,6 +123,26 @@ bool pa_book_shows(const pa_books *in, uint32_t slot, int side, int32_t price_e4
 /* Set or end one fault, counting what begins; then judge: the state follows. */
 void pa_book_fault(const pa_books *in, pa_book *book, int state, bool wrong);
 void pa_book_judge(const pa_books *in, pa_book *book, uint64_t now_ns);
+
+/* When something last showed that the book is not cut off: its own update, or data of any token on
+ * a line that carries it. 0: nothing yet. */
+static inline uint64_t pa_book_heard(const pa_books *in, const pa_book *book) {
+    uint64_t heard = book->recv_ns;
+    for (int i = 0; i < 2; ++i) {
+        const uint64_t line_ns = book->lines[i] != 0 ? in->lines[book->lines[i]] : 0;
+        heard = line_ns > heard ? line_ns : heard;
+    }
+    return heard;
+}
+
+/* Whether a book may be traded on at `now_ns`: live, its fee known, heard of within quiet_ns, and updated itself
+ * within hard_ns. A time ahead of `now_ns` is no age. */
+static inline bool pa_book_fresh(const pa_books *in, uint32_t slot, uint64_t now_ns) {
+    const pa_book *const book = &in->books[slot];
+    return book->state == PA_STATE_LIVE && book->fee_rate_e6 >= 0 &&
+           pa_book_heard(in, book) + in->store->quiet_ns >= now_ns &&
+           book->recv_ns + in->store->hard_ns >= now_ns;
+}
 
 static inline _Atomic uint64_t *pa_slot_at(const pa_books *in, uint32_t slot) {
     return in->slots + (uint64_t)slot * in->store->slot_words;

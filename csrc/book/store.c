@@ -9,6 +9,9 @@ static const uint8_t GRAVITY[] = {PA_STATE_RESOLVED, PA_STATE_FROZEN, PA_STATE_T
                                   PA_STATE_WARMING,  PA_STATE_STALE,  PA_STATE_GAP,
                                   PA_STATE_CROSSED,  PA_STATE_MIRROR, PA_STATE_TOP};
 
+#define QUIET_NS UINT64_C(1500000000)
+#define HARD_NS UINT64_C(60000000000)
+
 static const char *const STATES[PA_STATE_COUNT] = {
     [PA_STATE_NONE] = "none",
     [PA_STATE_LIVE] = "live",
@@ -74,6 +77,9 @@ static void count(pa_store *store, pa_counter which) {
 
 /* ---- publication ---- */
 
+/* Of a packed top: ask and state, all that a cost depends on but for the fee. */
+#define TOP_COST_BITS (UINT64_C(0x3FFFF) << 14)
+
 static void put(_Atomic uint64_t *word, uint64_t value) {
     /* Relaxed: between the odd and the even sequence, see pa_book_publish. */
     atomic_store_explicit(word, value, memory_order_relaxed);
@@ -97,6 +103,24 @@ static void publish_head(const pa_book *book, _Atomic uint64_t *slot, uint64_t b
     for (int i = 0; i < PA_HASH_TEXT / 8; ++i) {
         put(slot + SLOT_HASH + i, book->hash[i]);
     }
+}
+
+/* ceil(rate x (p (1 - p)) ^ exponent) x 1e6, of prices x 1e4. */
+static uint32_t fee_of(int32_t rate_e6, int32_t exponent, uint32_t ask_e4) {
+    const uint64_t spread_e8 = (uint64_t)ask_e4 * (PA_PRICE_ONE_E4 - ask_e4); /* <= 2.5e7 */
+    if (exponent == 1) {
+        return (uint32_t)(((uint64_t)rate_e6 * spread_e8 + 99999999) / 100000000);
+    }
+    /* rate x spread <= 2.5e13; once more it would not fit: the square's halves one by one. */
+    const unsigned __int128 exact = (unsigned __int128)((uint64_t)rate_e6 * spread_e8) * spread_e8;
+    return (uint32_t)((exact + (UINT64_C(10000000000000000) - 1)) / UINT64_C(10000000000000000));
+}
+
+static uint32_t cost_of(const pa_book *book, uint32_t ask_e4) {
+    if (book->state != PA_STATE_LIVE || ask_e4 == 0 || book->fee_rate_e6 < 0) {
+        return PA_COST_NONE;
+    }
+    return ask_e4 * 100 + fee_of(book->fee_rate_e6, book->fee_exponent, ask_e4);
 }
 
 void pa_book_publish(const pa_books *in, uint32_t slot_index) {
@@ -124,6 +148,13 @@ void pa_book_publish(const pa_books *in, uint32_t slot_index) {
     const uint64_t top = best[PA_BID] >> PA_SIZE_SHOWN_BITS |
                          best[PA_ASK] >> PA_SIZE_SHOWN_BITS << 14 | (uint64_t)book->state << 28 |
                          book->updates << 32;
+    /* Relaxed: the writer reads what it wrote. */
+    const uint64_t before = atomic_load_explicit(&in->tops[slot_index], memory_order_relaxed);
+    if (((before ^ top) & TOP_COST_BITS) != 0) {
+        const uint32_t ask_e4 = (uint32_t)(best[PA_ASK] >> PA_SIZE_SHOWN_BITS);
+        /* Relaxed: a word that stands alone; who acts on it looks at the book again. */
+        atomic_store_explicit(&in->costs[slot_index], cost_of(book, ask_e4), memory_order_relaxed);
+    }
     /* Release: pairs with the acquire in pa_store_top; the slot is at least as new. */
     atomic_store_explicit(&in->tops[slot_index], top, memory_order_release);
 }
@@ -304,6 +335,8 @@ static void start_book(pa_book *book, uint8_t tick, bool known) {
     book->ladder.tick = tick;
     book->flags = known ? BOOK_TICK_KNOWN : 0;
     book->pair = PA_SLOT_NONE;
+    book->fee_rate_e6 = -1;
+    book->fee_exponent = 1;
     book->faults = 1U << PA_STATE_WARMING;
     book->dirty = 1U << PA_BID | 1U << PA_ASK;
 }
@@ -480,10 +513,11 @@ pa_status pa_store_recover(pa_arena *arena, uint32_t max_depth, uint64_t now_ns)
         return PA_E_CAPACITY;
     }
     static const int SECTIONS[] = {PA_SECTION_INDEX, PA_SECTION_TOKENS, PA_SECTION_BOOKS,
-                                   PA_SECTION_TOPS,  PA_SECTION_SLOTS,  PA_SECTION_LADDERS};
+                                   PA_SECTION_TOPS,  PA_SECTION_SLOTS,  PA_SECTION_LADDERS,
+                                   PA_SECTION_COSTS, PA_SECTION_LINES};
     pa_arena_read_info(arena, &info);
     pa_store *const store = pa_store_of(arena);
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 8; ++i) {
         store->offsets[i] =
             (uint64_t)((char *)pa_arena_at(arena, SECTIONS[i]) - (char *)store);
     }
@@ -500,6 +534,16 @@ pa_status pa_store_recover(pa_arena *arena, uint32_t max_depth, uint64_t now_ns)
     }
     store->pool.unit_count =
         (uint32_t)((uint64_t)info.config.ladder_pages * PA_ARENA_ALIGN / PA_POOL_UNIT);
+    if (store->quiet_ns == 0) {
+        store->quiet_ns = QUIET_NS;
+        store->hard_ns = HARD_NS;
+    }
+    /* Nobody is connected yet, and no cost was ever stored for slots that were never used. */
+    memset(in.lines, 0, (PA_LINES_MAX + 1) * sizeof *in.lines);
+    for (uint64_t slot = store->slot_count; slot < pa_cost_entries(store->capacity); ++slot) {
+        /* Relaxed: nobody reads it yet. */
+        atomic_store_explicit(&in.costs[slot], PA_COST_NONE, memory_order_relaxed);
+    }
     store->busy = 1;
     store->live_count = 0;
     for (uint32_t slot = 0; slot < store->slot_count; ++slot) {
@@ -508,6 +552,7 @@ pa_status pa_store_recover(pa_arena *arena, uint32_t max_depth, uint64_t now_ns)
             continue;
         }
         book->dirty = 1U << PA_BID | 1U << PA_ASK;
+        book->lines[0] = book->lines[1] = 0;
         if (lost) {
             book->ladder = (pa_ladder){.tick = book->ladder.tick};
             book->state = PA_STATE_NONE;
@@ -523,6 +568,74 @@ pa_status pa_store_recover(pa_arena *arena, uint32_t max_depth, uint64_t now_ns)
     }
     store->busy = 0;
     return PA_OK;
+}
+
+/* ---- what it costs, and whether it is cut off ---- */
+
+pa_status pa_store_set_fee(pa_arena *arena, uint32_t slot, int32_t rate_e6, int32_t exponent) {
+    pa_books in;
+    if (!open_slot(arena, &in, slot) || rate_e6 < -1 || rate_e6 > 1000000 || exponent < 1 ||
+        exponent > 2) {
+        return PA_E_RANGE;
+    }
+    pa_book *const book = &in.books[slot];
+    book->fee_rate_e6 = rate_e6;
+    book->fee_exponent = exponent;
+    /* Relaxed: as in pa_book_publish. */
+    const uint64_t top = atomic_load_explicit(&in.tops[slot], memory_order_relaxed);
+    atomic_store_explicit(&in.costs[slot], cost_of(book, (uint32_t)(top >> 14) & 0x3FFF),
+                          memory_order_relaxed);
+    return PA_OK;
+}
+
+pa_status pa_store_carry(pa_arena *arena, uint32_t slot, uint32_t line, int carried) {
+    pa_books in;
+    if (!open_slot(arena, &in, slot) || line < 1 || line > PA_LINES_MAX) {
+        return PA_E_RANGE;
+    }
+    uint16_t *const lines = in.books[slot].lines;
+    const int at = lines[0] == line ? 0 : lines[1] == line ? 1 : -1;
+    if (!carried) {
+        if (at >= 0) {
+            lines[at] = 0;
+        }
+        return PA_OK;
+    }
+    if (at < 0) {
+        if (lines[0] != 0 && lines[1] != 0) {
+            return PA_E_CAPACITY;
+        }
+        lines[lines[0] != 0] = (uint16_t)line;
+    }
+    return PA_OK;
+}
+
+uint64_t pa_store_heard(pa_arena *arena, uint32_t slot) {
+    pa_books in;
+    return open_slot(arena, &in, slot) ? pa_book_heard(&in, &in.books[slot]) : 0;
+}
+
+pa_status pa_store_set_ages(pa_arena *arena, uint64_t quiet_ns, uint64_t hard_ns) {
+    pa_store *const store = pa_store_of(arena);
+    if (store == NULL || quiet_ns == 0 || quiet_ns > hard_ns || hard_ns >> 62 != 0) {
+        return PA_E_RANGE;
+    }
+    store->quiet_ns = quiet_ns;
+    store->hard_ns = hard_ns;
+    return PA_OK;
+}
+
+int pa_store_fresh(pa_arena *arena, uint32_t slot, uint64_t now_ns) {
+    pa_books in;
+    return open_slot(arena, &in, slot) && pa_book_fresh(&in, slot, now_ns);
+}
+
+void pa_lines_heard(pa_store *store, uint32_t line, uint64_t recv_ns) {
+    if (line != 0 && line <= PA_LINES_MAX) {
+        pa_books in;
+        pa_books_at(store, &in);
+        in.lines[line] = recv_ns;
+    }
 }
 
 pa_status pa_store_ladder(pa_arena *arena, uint32_t slot, int side, pa_book_level *out,
@@ -655,6 +768,15 @@ pa_status pa_store_read_depth(const pa_arena *arena, uint32_t slot_index, pa_boo
     out->bid_shown = unpack_levels(words + SLOT_LEVELS, depth, out->bids);
     out->ask_shown = unpack_levels(words + SLOT_LEVELS + depth, depth, out->asks);
     return PA_OK;
+}
+
+uint32_t pa_store_cost(const pa_arena *arena, uint32_t slot) {
+    const _Atomic uint32_t *costs = pa_arena_view(arena, PA_SECTION_COSTS);
+    if (slot_view(arena, slot) == NULL) {
+        return PA_COST_NONE;
+    }
+    /* Relaxed: a word that stands alone. */
+    return atomic_load_explicit(costs + slot, memory_order_relaxed);
 }
 
 uint64_t pa_store_top(const pa_arena *arena, uint32_t slot) {

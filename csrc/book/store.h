@@ -18,6 +18,11 @@
  *          counted, and left out if PA_APPLY_DROP_OLDER says so (redundant connections). A
  *          snapshot older than what a ready book has seen is refused. Deltas for a book without
  *          a snapshot are left out: they are not wrong, there is nothing to apply them to.
+ * Cost     what one share costs a taker now: the best ask and the fee at it, rounded up, kept
+ *          current with every publication in an array of its own that scans stream through.
+ *          PA_COST_NONE unless the book is live, has an ask, and its market's fee is known.
+ * Fresh    a quiet book is as good as its connection: it counts as heard of when any data came on
+ *          a line that carries it. pa_store_set_ages bounds that, and the book's own age.
  * Restart  pa_store_recover: a writer that died inside a frame leaves books nobody can trust,
  *          which are emptied; otherwise they are kept, each stale until a snapshot proves it.
  * Threads  readers (pa_store_read, _read_depth, _top, _tops, _counters): any thread, any process.
@@ -41,6 +46,7 @@
 
 /* cffi:begin */
 #define PA_SLOT_NONE 4294967295
+#define PA_COST_NONE 1073741824 /* 2^30: above any sum of real costs in a relation */
 
 /* The gravest first wins: RESOLVED > FROZEN > TICK > WARMING > STALE > GAP > CROSSED > MIRROR >
  * TOP > LIVE. */
@@ -200,6 +206,29 @@ pa_status pa_store_token(const pa_arena *arena, uint32_t slot, char *out, uint32
 pa_status pa_store_read(const pa_arena *arena, uint32_t slot, pa_book_top *out);
 pa_status pa_store_read_depth(const pa_arena *arena, uint32_t slot, pa_book_depth *out);
 
+/* A taker's fee of the token's market, shares x rate x (p (1 - p)) ^ exponent: rate x 1e6,
+ * 0..1000000, exponent 1 or 2. Rate -1: not known, or not to be traded; the cost is none then, as
+ * it is from pa_store_add on. Nobody is told: sweep afterwards. PA_E_RANGE: no such slot, rate or exponent. */
+pa_status pa_store_set_fee(pa_arena *arena, uint32_t slot, int32_t rate_e6, int32_t exponent);
+
+/* What one share of the token costs a taker, x 1e6; PA_COST_NONE: not to be bought. Any thread. */
+uint32_t pa_store_cost(const pa_arena *arena, uint32_t slot);
+
+/* Say that a line (1..PA_LINES_MAX) carries a token, or does no more. At most two do.
+ * PA_E_RANGE: no such slot or line. PA_E_CAPACITY: two others carry it already. */
+pa_status pa_store_carry(pa_arena *arena, uint32_t slot, uint32_t line, int carried);
+
+/* When the token was last heard of: the later of its own update and of any data on its lines.
+ * 0: never, or no such slot. */
+uint64_t pa_store_heard(pa_arena *arena, uint32_t slot);
+
+/* A book is fresh if it was heard of within quiet_ns and updated itself within hard_ns (both from
+ * the first pa_store_recover on: 1.5 s and 60 s). PA_E_RANGE: 0, quiet_ns > hard_ns, or 2^62. */
+pa_status pa_store_set_ages(pa_arena *arena, uint64_t quiet_ns, uint64_t hard_ns);
+
+/* Whether it may be traded on at `now_ns`: live, fresh, its fee known. 0 also without such a slot. */
+int pa_store_fresh(pa_arena *arena, uint32_t slot, uint64_t now_ns);
+
 /* The packed top: bits 0..13 bid_e4 (0: none), 14..27 ask_e4 (0: none), 28..31 state, 32..63 the
  * low half of the update count. 0: no such token. Any thread, one load. */
 uint64_t pa_store_top(const pa_arena *arena, uint32_t slot);
@@ -217,6 +246,9 @@ _Static_assert(sizeof(pa_book_top) == 80 && PA_DEPTH_MAX == 56 && PA_HASH_TEXT =
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "processes share it: a lock would be private to one");
 
 /* ---- for csrc/tick: a frame's records into the books ---- */
+
+/* Data came on a line at recv_ns; line 0 is none. */
+void pa_lines_heard(pa_store *store, uint32_t line, uint64_t recv_ns);
 
 /* Begin a call; what changes in it is collected once. */
 void pa_apply_begin(pa_store *store);

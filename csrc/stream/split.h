@@ -37,6 +37,8 @@ typedef struct pa_splitter {
     uint32_t tail;         /* behind the last byte received                        */
     uint32_t capacity;     /* of the buffer, PA_BUFFER_MIN..PA_BUFFER_MAX          */
     uint32_t fragmented;   /* 1: inside a fragmented message, whose frames are not ours */
+    uint32_t line;         /* of the store whose books it feeds, 0: none           */
+    uint32_t reserved;
     uint64_t passing;      /* bytes of a long frame that are still to be handed on */
     uint64_t text_frames;  /* counters */
     uint64_t other_pieces;
@@ -52,6 +54,6 @@ int pa_split_next(pa_splitter *splitter, uint32_t *at, uint32_t *bytes);
 void pa_split_compact(pa_splitter *splitter);
 /* cffi:end */
 
-_Static_assert(sizeof(pa_splitter) == 56, "crosses to Python");
+_Static_assert(sizeof(pa_splitter) == 64, "crosses to Python");
 
 #endif

@@ -140,6 +140,9 @@ pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, u
             }
         }
     }
+    if (report->data_count != 0) {
+        pa_lines_heard(store, splitter->line, recv_ns);
+    }
     if (report->notice_count == 0) { /* notices point into the buffer */
         pa_split_compact(splitter);
     }

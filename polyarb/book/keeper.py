@@ -43,8 +43,9 @@ class KeeperConfig:
     The section ``[book]`` of the configuration.
 
     Attributes:
-        max_stale_ms: How old a book may be if the reader does not say.
-        hard_stale_ms: No reader gets an older one, whatever it says.
+        max_stale_ms: How old a book may be if a reader does not say; for the scan, how long
+            neither it nor its connections may have brought anything: a quiet book is not stale.
+        hard_stale_ms: No reader gets an older one, whatever it says; nor is it scanned.
         warmup_timeout_ms: Tokens that are not ready by then are disabled for the run.
         warmup_min_ready_fraction: Of the tokens, before the gate opens.
         resync_after_ms: How long a book may fail before it is resynchronised.
@@ -116,10 +117,11 @@ class Keeper:
         self._monotonic_ns = monotonic_ns
         self._changes = Changes(schedule, failed)
         self._counts: Counter[str] = Counter()
-        self._lines = Lines(self._config.frozen)
+        self._lines = Lines(books, self._config.frozen)
         self._requests = Requests(self._config.rest_timeout_ms)
         self._rest: deque[str] = deque()
         self._ticked_ns = 0
+        books.set_ages(self._config.max_stale_ms * MS, self._config.hard_stale_ms * MS)
         self.registry = registry
         self.gate = Gate()
         self.served = Served()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from polyarb.book.frozen import FrozenConfig, FrozenWatch
+from polyarb.core.book import Books
 from polyarb.feed.channel import Messages
 
 KEPT_BYTES_MAX: Final = 16 << 20
@@ -23,6 +24,9 @@ class Feed(Protocol):
 
     def data_ns(self, number: int) -> int:
         """Return when a connection last brought a message of a market; 0 before."""
+
+    def line(self, number: int) -> int:
+        """Return the line of a connection in the core (`Books.carry`), 0 for none."""
 
     def overhear(self, number: int, ear: Ear | None) -> bytes | None:
         """
@@ -48,6 +52,7 @@ class Line:
     Attributes:
         number: The feed's name for it.
         watch: Of its silences.
+        core: Its number in the core, 0 for none.
         slots: What it carries now.
         opener: The slot that changed last.
         data_ns: When data came last, as far as the watch knows.
@@ -58,6 +63,7 @@ class Line:
 
     number: int
     watch: FrozenWatch
+    core: int = 0
     slots: set[int] = field(default_factory=set)
     opener: int = -1
     data_ns: int = 0
@@ -87,16 +93,18 @@ class Lines:
     All of them.
 
     Args:
+        books: Are told which lines of the core carry a token.
         config: Of their watches.
 
     Attributes:
         feed: Where they come from; set before the first is up.
     """
 
-    __slots__ = ("_carriers", "_config", "_lines", "_since", "feed")
+    __slots__ = ("_books", "_carriers", "_config", "_lines", "_since", "feed")
 
-    def __init__(self, config: FrozenConfig) -> None:
+    def __init__(self, books: Books, config: FrozenConfig) -> None:
         self.feed: Feed | None = None
+        self._books = books
         self._config = config
         self._lines: dict[int, Line] = {}
         self._carriers: dict[int, set[int]] = {}
@@ -110,6 +118,7 @@ class Lines:
         if not line.slots:
             line.watch.opened(now_ns)
             line.data_ns = now_ns
+            line.core = self.feed.line(number) if self.feed else 0
         fresh = []
         for slot in slots:
             line.slots.add(slot)
@@ -118,6 +127,8 @@ class Lines:
                 fresh.append(slot)
                 self._since[slot] = now_ns
             carriers.add(number)
+            if line.core:
+                self._books.carry(slot, line.core, True)
         return fresh
 
     def down(self, number: int, slots: Sequence[int]) -> list[int]:
@@ -131,6 +142,8 @@ class Lines:
             line.marked.discard(slot)
             carriers = self._carriers.get(slot, set())
             carriers.discard(number)
+            if line.core:
+                self._books.carry(slot, line.core, False)
             if not carriers and self._carriers.pop(slot, None) is not None:
                 lost.append(slot)
         if not line.slots:

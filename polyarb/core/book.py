@@ -20,9 +20,13 @@ from polyarb._core import ffi, lib
 from polyarb.core.arena import Arena
 from polyarb.core.base import INT64_MAX, check, format_fixed, integer
 from polyarb.core.decode import Level, Side
+from polyarb.domain.market import FeeSchedule
 
 TOKEN_TEXT_MAX: Final[int] = lib.PA_TOKEN_TEXT_MAX
 SLOT_MAX: Final[int] = lib.PA_TOKENS_MAX - 1
+LINES_MAX: Final[int] = lib.PA_LINES_MAX
+"""Connections that can carry books; lines are 1..this."""
+COST_NONE: Final[int] = lib.PA_COST_NONE
 
 
 class State(enum.IntEnum):
@@ -197,6 +201,15 @@ class BookView:
             hash=ffi.unpack(d.hash, lib.PA_HASH_TEXT).rstrip(b"\0").decode("ascii", "replace"),
         )
 
+    def cost_e6(self, slot: int) -> int | None:
+        """
+        Return what one share costs a taker: best ask and fee, rounded up.
+
+        None: no such token, no ask, its book is not live, or its fee is not known.
+        """
+        cost = int(lib.pa_store_cost(self._arena, slot))
+        return None if cost == COST_NONE else cost
+
     def token(self, slot: int) -> str:
         """Return the token id of `slot`. RangeError: no such slot."""
         out, size = ffi.new("char[]", TOKEN_TEXT_MAX), ffi.new("uint32_t *")
@@ -327,6 +340,51 @@ class Books(BookView):
     def reset(self, slot: int, now_ns: int) -> None:
         """Empty a book: WARMING until its next snapshot, of whatever time. RangeError."""
         check(lib.pa_store_reset(self._arena, _slot(slot), _ns(now_ns)), f"slot {slot}")
+
+    def set_fee(self, slot: int, fee: FeeSchedule | None) -> None:
+        """
+        Say what a taker pays in the token's market; None: nobody knows, or it is not to be traded.
+
+        Its cost is none until this is said. Relations hear of it with the next sweep.
+
+        Raises:
+            RangeError: No such slot, rate (0..1 x 10^6) or exponent (1, 2).
+        """
+        rate, exponent = (-1, 1) if fee is None else (fee.rate_e6, fee.exponent)
+        if fee is not None:
+            integer("fee.rate_e6", rate, 0, 1_000_000)
+            integer("fee.exponent", exponent, 1, 2)
+        check(lib.pa_store_set_fee(self._arena, _slot(slot), rate, exponent), f"slot {slot}")
+
+    def set_ages(self, quiet_ns: int, hard_ns: int) -> None:
+        """
+        Bound how long a token may go unheard of, and its book without an update of its own.
+
+        Raises:
+            RangeError: Not ``1 <= quiet_ns <= hard_ns < 2**62``.
+        """
+        integer("hard_ns", hard_ns, 1, (1 << 62) - 1)
+        integer("quiet_ns", quiet_ns, 1, hard_ns)
+        check(lib.pa_store_set_ages(self._arena, quiet_ns, hard_ns), "ages")
+
+    def carry(self, slot: int, line: int, carried: bool) -> None:
+        """
+        Say that a line, 1..`LINES_MAX`, carries a token, or does no more.
+
+        Raises:
+            RangeError: No such slot or line.
+            CapacityError: Two others carry it already.
+        """
+        integer("line", line, 1, LINES_MAX)
+        check(lib.pa_store_carry(self._arena, _slot(slot), line, carried), f"slot {slot}")
+
+    def heard_ns(self, slot: int) -> int:
+        """Return when it last updated itself or a line that carries it brought data; 0: never."""
+        return int(lib.pa_store_heard(self._arena, _slot(slot)))
+
+    def fresh(self, slot: int, now_ns: int) -> bool:
+        """Whether it may be traded on: live, its fee known, and within `set_ages`."""
+        return bool(lib.pa_store_fresh(self._arena, _slot(slot), _ns(now_ns)))
 
     def ladder(self, slot: int, side: Side) -> list[Level]:
         """Return a whole side, best first. RangeError."""

@@ -22,6 +22,7 @@ class Splitter:
     Args:
         capacity: Bytes, 4096..67108864. A frame that does not fit as a whole is handed on in raw
             pieces, so this bounds what is decoded in place.
+        line: Of the books that it feeds (`polyarb.core.book.Books.carry`), 0 for none.
 
     Raises:
         ArgumentTypeError, RangeError: `capacity`.
@@ -29,12 +30,13 @@ class Splitter:
 
     __slots__ = ("_block", "_memory", "_splitter", "_view")
 
-    def __init__(self, capacity: int = 1 << 20) -> None:
+    def __init__(self, capacity: int = 1 << 20, *, line: int = 0) -> None:
         integer("stream.capacity", capacity, BUFFER_MIN, BUFFER_MAX)
+        integer("stream.line", line, 0, lib.PA_LINES_MAX)
         self._memory = bytearray(capacity)
         self._view = memoryview(self._memory)
         self._block = ffi.from_buffer("uint8_t[]", self._memory)
-        self._splitter = ffi.new("pa_splitter *", {"buffer": self._block, "capacity": capacity})
+        self._splitter = ffi.new("pa_splitter *", self._blank(line))
 
     @property
     def cdata(self) -> Any:
@@ -45,6 +47,11 @@ class Splitter:
     def capacity(self) -> int:
         """Bytes of the buffer."""
         return len(self._memory)
+
+    @property
+    def line(self) -> int:
+        """Of the books that it feeds, 0 for none."""
+        return int(self._splitter.line)
 
     @property
     def pending(self) -> int:
@@ -100,5 +107,7 @@ class Splitter:
 
     def restart(self) -> None:
         """Forget everything, for a new connection on the same memory."""
-        blank = {"buffer": self._block, "capacity": len(self._memory)}
-        self._splitter[0] = ffi.new("pa_splitter *", blank)[0]
+        self._splitter[0] = ffi.new("pa_splitter *", self._blank(self.line))[0]
+
+    def _blank(self, line: int) -> dict[str, Any]:
+        return {"buffer": self._block, "capacity": len(self._memory), "line": line}

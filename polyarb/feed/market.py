@@ -18,11 +18,13 @@ wait for it from `pending`, dials those that are dialling, and calls
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from random import Random
 from typing import Any, Final, Protocol
 
 from polyarb import errors
 from polyarb.core.base import UINT64_MAX, integer
+from polyarb.core.book import LINES_MAX
 from polyarb.core.stream import BUFFER_MAX, Splitter
 from polyarb.core.tick import Ticker
 from polyarb.feed.channel import (
@@ -128,6 +130,7 @@ class Connection:
 
     Attributes:
         number: Its name; never used again for another.
+        line: Its place among those that the core knows, 0 if there was none left.
         epoch: Counts the times it was dialled.
         channel: Of this epoch; None while it waits.
         tokens: What it carries.
@@ -139,13 +142,14 @@ class Connection:
 
     __slots__ = (
         *("_attempt", "_feed", "_renew_ns", "_shard", "_splitter", "_up", "channel", "counts"),
-        *("due_ns", "epoch", "last_reason", "number", "opened_count", "tokens"),
+        *("due_ns", "epoch", "last_reason", "line", "number", "opened_count", "tokens"),
     )
 
     def __init__(self, feed: "MarketFeed", number: int, shard: Shard, now_ns: int) -> None:
         self._feed = feed
         self._shard = shard
-        self._splitter = Splitter(feed.config.buffer_bytes)
+        self.line = feed.take_line()
+        self._splitter = Splitter(feed.config.buffer_bytes, line=self.line)
         self._attempt = 0
         self._renew_ns = 0
         self._up = False
@@ -355,6 +359,7 @@ class MarketFeed:
         self._homes: dict[str, Shard] = {}
         self._pending: dict[Connection, None] = {}
         self._count = 0
+        self._lines = list(range(1, LINES_MAX + 1))
         self._stopped = False
 
     # -- what is wanted
@@ -432,6 +437,11 @@ class MarketFeed:
         connection = self.connections.get(number)
         return connection.channel.data_ns if connection and connection.channel else 0
 
+    def line(self, number: int) -> int:
+        """Return the line of a connection in the core (`Books.carry`), 0 for none."""
+        connection = self.connections.get(number)
+        return connection.line if connection else 0
+
     def overhear(self, number: int, ear: Callable[[int, bytes], None] | None) -> bytes | None:
         """Give what a connection receives to `ear` as well: see `Channel.overhear`."""
         connection = self.connections.get(number)
@@ -472,12 +482,17 @@ class MarketFeed:
 
     def touch(self, connection: Connection) -> None:
         """Let whoever moves the bytes look at a connection."""
-        if connection.channel is None and connection.due_ns is None:
-            self.connections.pop(connection.number, None)
+        gone = connection.channel is None and connection.due_ns is None
+        if gone and self.connections.pop(connection.number, None) and connection.line:
+            heappush(self._lines, connection.line)
         first = not self._pending
         self._pending[connection] = None
         if first:
             self.wake()
+
+    def take_line(self) -> int:
+        """Return the lowest line that is free; 0 for none: then quiet books count as stale."""
+        return heappop(self._lines) if self._lines else 0
 
     def redial(self, attempt: int, now_ns: int) -> int | None:
         """Return when to dial after `attempt` failures in a row: jitter over half of the wait."""

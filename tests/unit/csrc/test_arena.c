@@ -12,8 +12,8 @@
 #define RESERVED_AT 52
 #define BUILD_AT 56
 #define TABLE_AT 120
-#define SUM_AT 280
-#define JUDGED_BYTES 288
+#define SUM_AT 312
+#define JUDGED_BYTES 320
 #define HEADER_BYTES 384
 #define SMALL (4096 + 4096 + 20480) /* one histogram */
 
@@ -85,7 +85,8 @@ static void test_the_books_sections_have_room_for_what_was_asked(void) {
         PA_ACCOUNT_BYTES, PA_HISTOGRAM_BYTES,
         PA_STORE_BYTES,   pa_index_entries(1000) * 8,
         1000 * PA_TOKEN_BYTES, 1000 * PA_BOOK_BYTES,
-        1000 * 8,         1000 * 8 * (uint64_t)pa_slot_words(10),
+        1000 * 8,         pa_cost_entries(1000) * 4,
+        (PA_LINES_MAX + 1) * 8, 1000 * 8 * (uint64_t)pa_slot_words(10),
         7 * PA_ARENA_ALIGN, PA_FRAME_BYTES};
     for (int section = 0; section < PA_SECTION_COUNT; section++) {
         const uint8_t *start = pa_arena_at((pa_arena *)block, section);

@@ -128,7 +128,7 @@ def test_sections_start_on_pages_of_zeros() -> None:
         assert bytes(ffi.buffer(account, 4096 + 20480)) == bytes(4096 + 20480)
 
 
-@pytest.mark.parametrize("which", [-1, 10, 1000])
+@pytest.mark.parametrize("which", [-1, lib.PA_SECTION_COUNT, 1000])
 def test_a_section_that_is_none_is_refused(which: int) -> None:
     with Arena.create(config=SMALL) as arena, pytest.raises(errors.RangeError, match="section"):
         arena.section(which)

@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import captures
@@ -16,6 +18,7 @@ from polyarb.core.book import COUNTERS, STATES, Books, BookView, State
 from polyarb.core.decode import BADS, KINDS, Bad, Decoder, Kind, Level
 from polyarb.core.stream import Splitter
 from polyarb.core.tick import Ticker
+from polyarb.domain.market import FeeSchedule
 
 CONFIG = ArenaConfig(histogram_count=1, token_count=16, depth=4, ladder_pages=64)
 YES = (
@@ -286,3 +289,117 @@ def _pair_if_mirrored(books: Books, a: int, b: int, name: str) -> None:
     """Pair the tokens of the stream that has both of one market and no other."""
     if "esports" in name and books.complement(a) is None:
         books.pair(a, b)
+
+
+def snapshot(token: str, bid: str, ask: str, ms: int) -> bytes:
+    return (
+        f'{{"event_type":"book","asset_id":"{token}","timestamp":"{ms}",'
+        f'"bids":[{{"price":"{bid}","size":"9"}}],"asks":[{{"price":"{ask}","size":"9"}}]}}'
+    ).encode()
+
+
+@pytest.mark.parametrize("exponent", [1, 2])
+@pytest.mark.parametrize("rate_e6", [0, 1, 30_000, 70_000, 250_000, 999_999, 1_000_000])
+def test_a_cost_is_the_ask_and_the_fee_rounded_up(
+    arena: Arena, rate_e6: int, exponent: int
+) -> None:
+    books, ticker = Books(arena, 1), Ticker(arena)
+    slot = books.add("1", 1, tick_e4=1)
+    assert books.cost_e6(slot) is None
+    books.set_fee(slot, FeeSchedule(rate_e6=rate_e6, exponent=exponent))
+    for ask_e4 in (2, 3, 10, 499, 2500, 4999, 5000, 5001, 7777, 9990, 9999):
+        ticker.tick(snapshot("1", "0.0001", f"0.{ask_e4:04d}", ask_e4), ask_e4)
+        p = Fraction(ask_e4, 10_000)
+        fee = Fraction(rate_e6) * (p * (1 - p)) ** exponent
+        assert books.cost_e6(slot) == 100 * ask_e4 + math.ceil(fee)
+
+
+def test_what_is_not_to_be_bought_has_no_cost(arena: Arena) -> None:
+    books, ticker = Books(arena, 1), Ticker(arena)
+    slot = books.add("1", 1, tick_e4=100)
+    free = FeeSchedule(rate_e6=0)
+    ticker.tick(snapshot("1", "0.4", "0.5", 1), 1)
+    assert books.cost_e6(slot) is None, "nobody said what it costs"
+    books.set_fee(slot, free)
+    assert books.cost_e6(slot) == 500_000
+    books.mark(slot, State.GAP, 2)
+    assert books.cost_e6(slot) is None
+    books.clear(slot, State.GAP, 3)
+    assert books.cost_e6(slot) == 500_000
+    books.set_fee(slot, None)
+    assert books.cost_e6(slot) is None
+    books.set_fee(slot, free)
+    ticker.tick(snapshot("1", "0.4", "0.4", 2), 2)
+    assert books.cost_e6(slot) is None, "crossed"
+    books.reset(slot, 4)
+    assert books.cost_e6(slot) is None
+    ticker.tick(snapshot("1", "0.4", "0.6", 3), 5)
+    assert books.cost_e6(slot) == 600_000
+    books.remove(slot, 6)
+    assert books.cost_e6(slot) is None
+    again = books.add("2", 7, tick_e4=100)
+    ticker.tick(snapshot("2", "0.4", "0.6", 3), 8)
+    assert again == slot
+    assert books.cost_e6(again) is None, "a fee does not outlive its token"
+
+
+@pytest.mark.parametrize("rate_e6", [-1, 1_000_001])
+def test_a_fee_outside_its_range_is_named(arena: Arena, rate_e6: int) -> None:
+    books = Books(arena, 1)
+    slot = books.add("1", 1)
+    with pytest.raises(errors.RangeError, match=f"rate_e6.*{rate_e6}"):
+        books.set_fee(slot, FeeSchedule(rate_e6=rate_e6))
+    with pytest.raises(errors.RangeError, match=r"exponent.*3"):
+        books.set_fee(slot, FeeSchedule(rate_e6=1, exponent=3))
+
+
+def test_a_quiet_book_is_as_fresh_as_the_lines_that_carry_it(arena: Arena) -> None:
+    books, ticker = Books(arena, 1), Ticker(arena)
+    quiet, busy = (books.add(token, 1, tick_e4=100) for token in "12")
+    books.set_ages(100, 1_000)
+    books.set_fee(quiet, FeeSchedule(rate_e6=0))
+    lines = [Splitter(4096, line=line) for line in (1, 2)]
+
+    def arrive(line: int, ms: int, now_ns: int, slot: int = 1) -> None:
+        frame = framed(snapshot(str(slot + 1), "0.4", "0.5", ms))
+        ticker.stream(lines[line - 1], lines[line - 1].write(frame), now_ns)
+
+    books.carry(quiet, 1, True)
+    arrive(1, 1, 10, quiet)
+    assert books.fresh(quiet, 110)
+    assert not books.fresh(quiet, 111)
+    arrive(1, 2, 100)
+    assert books.heard_ns(quiet) == 100
+    assert books.fresh(quiet, 200)
+    assert not books.fresh(busy, 200), "its fee is not known"
+    arrive(2, 3, 300)
+    assert not books.fresh(quiet, 300), "not carried by that line"
+    books.carry(quiet, 2, True)
+    assert books.fresh(quiet, 300)
+    with pytest.raises(errors.CapacityError):
+        books.carry(quiet, 3, True)
+    books.carry(quiet, 2, False)
+    assert books.heard_ns(quiet) == 100
+    lines[0].restart()
+    assert lines[0].line == 1
+    for now_ns in range(200, 1_100, 50):
+        ticker.stream(lines[0], lines[0].write(framed(b"PONG")), now_ns)
+    assert books.heard_ns(quiet) == 100, "a PONG says nothing of books"
+    arrive(1, 4, 1_010)
+    assert books.fresh(quiet, 1_010)
+    assert not books.fresh(quiet, 1_011), "no update of its own for too long"
+    again = Books(arena, 1_020)
+    assert again.heard_ns(quiet) == 10, "nobody is connected"
+
+
+@pytest.mark.parametrize(("quiet_ns", "hard_ns"), [(0, 1), (2, 1), (1, 1 << 62), (-1, 5)])
+def test_ages_outside_their_range_are_named(arena: Arena, quiet_ns: int, hard_ns: int) -> None:
+    with pytest.raises(errors.RangeError, match="_ns"):
+        Books(arena, 1).set_ages(quiet_ns, hard_ns)
+
+
+@pytest.mark.parametrize("line", [0, -1, 1024])
+def test_a_line_outside_its_range_is_named(arena: Arena, line: int) -> None:
+    books = Books(arena, 1)
+    with pytest.raises(errors.RangeError, match=f"line.*{line}"):
+        books.carry(books.add("1", 1), line, True)

@@ -1,11 +1,16 @@
 """Reads: a book that is fresh enough, or the reason why not, from the arena alone."""
 
+import json
+
 import pytest
-from bookrig import MS, Rig, book, change, no, yes
+from bookrig import MS, Rig, book, change, framed, no, yes
 
 from polyarb.book.freshness import AGE_NAMES, Miss, Reason, Staleness
 from polyarb.book.keeper import KeeperConfig
+from polyarb.book.registry import Pair
 from polyarb.core.book import Depth, State, Top
+from polyarb.core.stream import Splitter
+from polyarb.domain.market import FREE, FeeSchedule
 from polyarb.errors import RangeError
 
 Y, N = yes(0), no(0)
@@ -268,3 +273,36 @@ def test_a_forgotten_token_is_not_subscribed_and_its_slot_is_free(rig):
     rig.keeper.forget(Y, rig.now)
     assert reason(rig.keeper.top(Y)) is Reason.NOT_SUBSCRIBED
     assert isinstance(rig.keeper.top(N), Top)
+
+
+def test_a_disabled_token_costs_nothing_that_is_known_until_it_is_enabled(rig):
+    registry, books = rig.keeper.registry, rig.books
+    fees = FeeSchedule(rate_e6=40_000)
+    slots = registry.add(Pair(yes=Y, no=N, tick_e4=100, fees=fees), rig.now)
+    rig.dump()
+    assert [books.cost_e6(slot) for slot in slots] == [429_744, 609_600]
+    registry.disable(Y, "said so")
+    assert books.cost_e6(slots[0]) is None
+    assert not books.fresh(slots[0], rig.now)
+    rig.dump()
+    assert books.cost_e6(slots[0]) is None, "not with the next book either"
+    registry.enable(Y)
+    assert books.cost_e6(slots[0]) == 429_744
+
+
+def test_quiet_books_are_fresh_for_the_scan_as_long_as_their_line_brings_data():
+    rig = Rig(markets=2, config=KeeperConfig(max_stale_ms=200, hard_stale_ms=60_000))
+    rig.keeper.registry.add(Pair(yes=Y, no=N, fees=FREE), rig.now)
+    rig.open()
+    slot = rig.keeper.registry.slot(Y)
+    rig.now += 201 * MS
+    assert not rig.books.fresh(slot, rig.now)
+    splitter = Splitter(4096, line=rig.line(0))
+    frame = framed(json.dumps(rig.book(yes(1))).encode())
+    rig.ticker.stream(splitter, splitter.write(frame), rig.now)
+    assert rig.books.fresh(slot, rig.now)
+    assert reason(rig.keeper.top(Y)) is Reason.STALE, "readers ask for the age of the book itself"
+    rig.down()
+    rig.up()
+    rig.dump()
+    assert rig.books.fresh(slot, rig.now)

@@ -389,6 +389,23 @@ def test_when_data_came_last_is_known_by_connection():
     assert there.feed.data_ns(0) == 0
 
 
+def test_a_connection_has_a_line_of_its_own_in_the_core_and_gives_it_back():
+    there = world(4, tokens_per_connection=4)
+    markets = pairs(4)
+    there.subscribe(*markets)
+    feed = there.feed
+    assert [feed.line(number) for number in feed.connections] == [1, 2]
+    slot = there.library.slots["1"]
+    there.library.books.carry(slot, feed.line(0), True)
+    there.send(feed.connections[0], text(book("3", 1000)))
+    assert there.library.books.heard_ns(slot) == there.now_ns
+    feed.unsubscribe(flat(markets[:2]), there.now_ns)
+    there.settle()
+    assert feed.line(0) == 0
+    there.subscribe(("101", "102"))
+    assert [feed.line(number) for number in feed.connections] == [2, 1]
+
+
 def test_a_frozen_connection_is_replaced_on_request():
     there = world(2, tokens_per_connection=2)
     there.subscribe(*pairs(2))

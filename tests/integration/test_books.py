@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from waiting import WAIT_S, until
 
 from polyarb import clock
 from polyarb.book.freshness import Miss, Reason
@@ -32,17 +33,7 @@ from polyarb.sim.server import Server
 pytestmark = pytest.mark.asyncio
 
 SECOND = 1_000_000_000
-WAIT_S = 20.0
 QUICK = KeeperConfig(resync_after_ms=300, opening_ms=500, rest_timeout_ms=2_000)
-
-
-async def until(holds: Callable[[], Any], what: str, within_s: float = WAIT_S) -> None:
-    try:
-        async with asyncio.timeout(within_s):
-            while not holds():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"never came: {what}") from None
 
 
 class Rig:
@@ -206,7 +197,8 @@ async def test_books_become_warm_and_are_served_without_any_rest():
         for _ in range(2_000):
             rig.keeper.depth(rig.tokens[0], 3, 60_000)
         rig.keeper.top("123")
-        await asyncio.sleep(0.3)
+        looked = rig.keeper.next_deadline()
+        await until(lambda: rig.keeper.next_deadline() > looked + SECOND // 4, "some looks around")
         assert rig.count("rest_calls_on_read_path") == 0
         assert sum(rig.count(f"rest_calls_{why}") for why in ("warmup", "resync", "probe")) == 0
         assert rig.venue.counts["POST /books"] == 0

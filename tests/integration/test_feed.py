@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 from feeds import SECOND, TEXT, Heard, Library, answer, book, change, dump, frame, text
+from waiting import WAIT_S, until
 
 from polyarb import clock
 from polyarb.core.book import State as BookState
@@ -41,18 +42,7 @@ from polyarb.sim.server import Server
 pytestmark = pytest.mark.asyncio
 
 REPOSITORY = Path(__file__).parents[2]
-WAIT_S = 20.0
 MARKETS = 12
-
-
-async def until(holds: Callable[[], Any], what: str, within_s: float = WAIT_S) -> None:
-    """Wait for a condition, looking again every few milliseconds."""
-    try:
-        async with asyncio.timeout(within_s):
-            while not holds():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"never came: {what}") from None
 
 
 class Venue:

@@ -482,9 +482,11 @@ class MarketFeed:
 
     def touch(self, connection: Connection) -> None:
         """Let whoever moves the bytes look at a connection."""
-        gone = connection.channel is None and connection.due_ns is None
-        if gone and self.connections.pop(connection.number, None) and connection.line:
-            heappush(self._lines, connection.line)
+        ended = connection.channel is None and connection.due_ns is None
+        if ended and connection.number in self.connections:
+            del self.connections[connection.number]
+            if connection.line:
+                heappush(self._lines, connection.line)
         first = not self._pending
         self._pending[connection] = None
         if first:

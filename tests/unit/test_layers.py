@@ -45,7 +45,7 @@ DOORS = {
     "coincurve": ("exchange/signing.py", "sim/signatures.py"),
     "Crypto": ("sim/signatures.py",),
     "rich": ("control/", "monitor/"),
-    "msgspec": ("exchange/gamma.py", "exchange/client.py", "sim/"),
+    "msgspec": ("control/config.py", "exchange/gamma.py", "exchange/client.py", "sim/"),
     "stamina": ("exchange/client.py",),
     "polyarb._core": ("core/",),
     "cffi": ("core/",),

@@ -9,9 +9,9 @@
 
 /* Everything that follows, the shared cursor included, and nothing before it. */
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,popcnt"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt"))), apply_to = function)
 #else
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+#pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt")
 #endif
 
 static inline uint32_t specials(const uint8_t *p) {
@@ -36,14 +36,6 @@ static inline const uint8_t *digits_end(const uint8_t *p) {
         }
     }
     return p;
-}
-
-static inline uint64_t braces(const uint8_t *p) {
-    const __m256i a = _mm256_loadu_si256((const __m256i *)p);
-    const __m256i b = _mm256_loadu_si256((const __m256i *)(p + 32));
-    const uint32_t low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, _mm256_set1_epi8('}')));
-    const uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, _mm256_set1_epi8('}')));
-    return (uint64_t)high << 32 | low;
 }
 
 #include "decode/levels_simd.h"

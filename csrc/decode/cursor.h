@@ -1,10 +1,13 @@
 /* decode/cursor.h -- internal: the one text of the cursor, compiled once for each kernel.
  *
- * The including file defines PA_DECODE_NAME and three inline functions before:
+ * The including file defines PA_DECODE_NAME and inline functions before:
  *   plain_end(p, end, start)        the first byte of [p, end) that ends or interrupts a string:
  *                                   quote, backslash, control or not ASCII; `end` if none; from
  *                                   `start` on it may be read as well
  *   digits_end(p)                   the first byte from p on that is no digit; 96 can be read
+ *   plain_run(p, n)                 whether a quote is at p + n, and before it no other, no
+ *                                   backslash, control or byte that is not ASCII; 32 < n
+ *   quotes_of(p)                    a bit for each quote of the 64 bytes at p
  *   number_text(p, end, &n, &v)     p is behind an opening quote; true and the value x 10^6 if
  *                                   the text up to the next quote is a short plain decimal
  *   take_levels(p, end, &out, last) a run of levels in the venue's spelling; see below
@@ -616,6 +619,34 @@ static inline const uint8_t *side_member(cursor *c, const uint8_t *p, unsigned d
     return p;
 }
 
+static inline const uint8_t *tick_member(cursor *c, const uint8_t *p, unsigned depth, message *m,
+                                         pa_record *r) {
+    bool has = false, wrong = false;
+    const uint8_t *const at = p;
+    m->wrong &= ~BIT(MEMBER_TICK);
+    r->flags &= ~(uint32_t)PA_HAS_TICK;
+    r->tick_e4 = 0;
+    p = price(c, p, depth, &r->tick_e4, &has, &wrong);
+    if (UNLIKELY(wrong || (has && !is_tick(r->tick_e4)))) {
+        r->tick_e4 = 0;
+        hold(m, MEMBER_TICK, at, PA_BAD_TICK);
+    } else if (has) {
+        r->flags |= PA_HAS_TICK;
+    }
+    return p;
+}
+
+static inline const uint8_t *last_member(cursor *c, const uint8_t *p, unsigned depth, message *m,
+                                         pa_record *r) {
+    const uint8_t *const at = p;
+    r->flags &= ~(uint32_t)PA_HAS_NO_LAST;
+    p = price_member(c, p, depth, m, MEMBER_LAST, r, PA_HAS_LAST, &r->last_e4);
+    if (p != NULL && (r->flags & PA_HAS_LAST) == 0 && *at == '"' && at[1] == '"') {
+        r->flags |= PA_HAS_NO_LAST;
+    }
+    return p;
+}
+
 static inline const uint8_t *token_member(cursor *c, const uint8_t *p, unsigned depth, message *m,
                                           pa_record *r) {
     scalar s;
@@ -653,77 +684,91 @@ static int change_lacks(const pa_record *r, uint32_t seen) {
     return r->price_e4 <= 0 || r->price_e4 >= PA_PRICE_ONE_E4 ? PA_BAD_PRICE : PA_BAD_NONE;
 }
 
-/* Whether the n bytes of `text` are at p, where they can be read. */
-static inline bool here(const uint8_t *p, const char *text, size_t n) {
-    return memcmp(p, text, n) == 0;
+/* Whether the n >= 4 bytes at p are those of `text`; for a literal its words are constants. */
+static inline __attribute__((always_inline)) bool same_words(const uint8_t *p, const char *text, size_t n) {
+    const uint8_t *const q = (const uint8_t *)text;
+    uint64_t differ = 0;
+    if (n < 8) {
+        return ((pa_load32(p) ^ pa_load32(q)) | (pa_load32(p + n - 4) ^ pa_load32(q + n - 4))) == 0;
+    }
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        differ |= pa_load64(p + i) ^ pa_load64(q + i);
+    }
+    return (differ | (pa_load64(p + n - 8) ^ pa_load64(q + n - 8))) == 0;
 }
 
-/* Behind a comma, and a blank if there is one; or somewhere that the next comparison refuses. */
-static inline const uint8_t *comma(const uint8_t *p) {
-    return p + 1 + (p[1] == ' ');
-}
+/* Whether the bytes of a literal are at p, where they can be read. */
+#define SAME(p, text) same_words(p, text, sizeof(text) - 1)
 
 #define CHANGE_TOKEN_BYTES 112 /* from the brace to the last byte that digits_end looks at   */
-#define CHANGE_REST_BYTES 176  /* from behind the token to the last byte anything looks at   */
+#define CHANGE_REST_BYTES 160  /* from behind the token to the last byte anything looks at   */
 
-/* An entry exactly as the venue writes it today, or NULL: then it goes the general way. Nothing
- * is accepted here that `change` would not read as the same record. */
-static inline const uint8_t *usual_change(const cursor *c, const uint8_t *p, pa_record *r) {
-    uint32_t n;
-    int32_t price_e4 = 0, bid_e4 = 0, ask_e4 = 0;
-    int64_t size_e6 = 0;
-    if (c->end - p < CHANGE_TOKEN_BYTES || !here(p, "{\"asset_id\":\"", 13)) {
+/* An entry exactly as the venue writes it, without blanks or with one behind each comma, or NULL:
+ * then it goes the general way. Nothing is accepted here that `change` would not read as the same
+ * record. Where price and size end is read from one map of quotes, not found one after the other. */
+static inline __attribute__((always_inline)) const uint8_t *
+usual_change(const cursor *c, const uint8_t *token, const uint8_t *p, bool blank, pa_record *r) {
+#define BEHIND(at, text) (blank ? SAME(at, "\", \"" text) : SAME(at, "\",\"" text))
+#define LENGTH(text) (sizeof("\",\"" text) - 1 + blank)
+    uint32_t n, size_bytes;
+    int32_t price_e4, bid_e4, ask_e4;
+    int64_t size_e6;
+    const uint32_t token_bytes = (uint32_t)(p - token);
+    const uint8_t *const price_at = p + LENGTH("price\":\"");
+    const uint64_t quotes = quotes_of(price_at);
+    if (!BEHIND(p, "price\":\"") || !pa_swar_price(price_at, &n, &price_e4)) {
+        return NULL;
+    }
+    const uint32_t size_from = n + (uint32_t)LENGTH("size\":\"");
+    const uint8_t *const size_at = price_at + size_from;
+    const uint32_t size_to = (uint32_t)__builtin_ctzll(quotes >> size_from | UINT64_C(1) << 63);
+    if (!BEHIND(price_at + n, "size\":\"") || size_to > 16 ||
+        !number_text(size_at, c->end, &size_bytes, &size_e6) || size_bytes != size_to) {
+        return NULL;
+    }
+    const uint8_t *const side_at = size_at + size_to + LENGTH("side\":\"");
+    const bool sell = SAME(side_at, "SELL");
+    if (!BEHIND(size_at + size_to, "side\":\"") || (!sell && !SAME(side_at, "BUY\""))) {
+        return NULL;
+    }
+    const uint8_t *const hash = side_at + 3 + sell + LENGTH("hash\":\"");
+    const uint8_t *const bid_at = hash + PA_HASH_TEXT + LENGTH("best_bid\":\"");
+    if (!BEHIND(side_at + 3 + sell, "hash\":\"") || !plain_run(hash, PA_HASH_TEXT) ||
+        !BEHIND(hash + PA_HASH_TEXT, "best_bid\":\"") || !pa_swar_price(bid_at, &n, &bid_e4)) {
+        return NULL;
+    }
+    const uint8_t *const ask_at = bid_at + n + LENGTH("best_ask\":\"");
+    if (!BEHIND(bid_at + n, "best_ask\":\"") || !pa_swar_price(ask_at, &n, &ask_e4) ||
+        ask_at[n + 1] != '}') {
+        return NULL;
+    }
+    *r = (pa_record){.flags = PA_HAS_PRICE | PA_HAS_SIZE | PA_HAS_BEST_BID | PA_HAS_BEST_ASK |
+                              PA_HAS_HASH,
+                     .token_at = (uint32_t)(token - c->start),
+                     .token_bytes = token_bytes,
+                     .hash_at = (uint32_t)(hash - c->start),
+                     .side = sell ? PA_ASK : PA_BID,
+                     .price_e4 = price_e4,
+                     .size_e6 = size_e6,
+                     .best_bid_e4 = bid_e4,
+                     .best_ask_e4 = ask_e4};
+    return ask_at + n + 2;
+#undef BEHIND
+#undef LENGTH
+}
+
+/* As usual_change, in whichever of the two spellings it is; p is at the brace. */
+static inline const uint8_t *usual_entry(const cursor *c, const uint8_t *p, pa_record *r) {
+    if (c->end - p < CHANGE_TOKEN_BYTES || !SAME(p, "{\"asset_id\":\"")) {
         return NULL;
     }
     const uint8_t *const token = p + 13;
     p = digits_end(token);
-    const size_t token_bytes = (size_t)(p - token);
-    if (token_bytes - 1 >= PA_TOKEN_TEXT_MAX || *token == '0' || c->end - p < CHANGE_REST_BYTES ||
-        *p != '"' || p[1] != ',') {
+    if ((size_t)(p - token) - 1 >= PA_TOKEN_TEXT_MAX || *token == '0' ||
+        c->end - p < CHANGE_REST_BYTES) {
         return NULL;
     }
-    p = comma(p + 1);
-    if (!here(p, "\"price\":\"", 9) || !pa_swar_price(p + 9, &n, &price_e4)) {
-        return NULL;
-    }
-    p = comma(p + 9 + n + 1);
-    if (!here(p - 2, p[-1] == ',' ? "\"," : ", ", 2) || !here(p, "\"size\":\"", 8) ||
-        !number_text(p + 8, c->end, &n, &size_e6)) {
-        return NULL;
-    }
-    p = comma(p + 8 + n + 1);
-    const bool buy = here(p, "\"side\":\"BUY\",", 13);
-    if (!here(p - 2, p[-1] == ',' ? "\"," : ", ", 2) ||
-        (!buy && !here(p, "\"side\":\"SELL\",", 14))) {
-        return NULL;
-    }
-    p = comma(p + (buy ? 12 : 13));
-    const uint8_t *const hash = p + 8;
-    if (!here(p, "\"hash\":\"", 8) ||
-        plain_end(hash, hash + PA_HASH_TEXT + 1, c->start) != hash + PA_HASH_TEXT ||
-        !here(hash + PA_HASH_TEXT, "\",", 2)) {
-        return NULL;
-    }
-    p = comma(hash + PA_HASH_TEXT + 1);
-    if (!here(p, "\"best_bid\":\"", 12) || !pa_swar_price(p + 12, &n, &bid_e4)) {
-        return NULL;
-    }
-    p = comma(p + 12 + n + 1);
-    if (!here(p - 2, p[-1] == ',' ? "\"," : ", ", 2) || !here(p, "\"best_ask\":\"", 12) ||
-        !pa_swar_price(p + 12, &n, &ask_e4) || p[12 + n + 1] != '}') {
-        return NULL;
-    }
-    memset(r, 0, sizeof *r);
-    r->flags = PA_HAS_PRICE | PA_HAS_SIZE | PA_HAS_BEST_BID | PA_HAS_BEST_ASK | PA_HAS_HASH;
-    r->token_at = (uint32_t)(token - c->start);
-    r->token_bytes = (uint32_t)token_bytes;
-    r->hash_at = (uint32_t)(hash - c->start);
-    r->side = buy ? PA_BID : PA_ASK;
-    r->price_e4 = price_e4;
-    r->size_e6 = size_e6;
-    r->best_bid_e4 = bid_e4;
-    r->best_ask_e4 = ask_e4;
-    return p + 12 + n + 2;
+    return p[2] == ' ' ? usual_change(c, token, p, true, r) : usual_change(c, token, p, false, r);
 }
 
 /* One entry of price_changes or changes at p. */
@@ -818,7 +863,7 @@ static const uint8_t *changes(cursor *c, message *m, const uint8_t *p, unsigned 
         } else if (index >= c->out->record_capacity) {
             return fail(c, p, PA_BAD_CAPACITY);
         } else {
-            const uint8_t *const next = usual_change(c, p, &c->out->records[index]);
+            const uint8_t *const next = usual_entry(c, p, &c->out->records[index]);
             p = LIKELY(next != NULL) ? next : change(c, m, p, depth + 1, &c->out->records[index]);
             m->change_count += 1;
         }
@@ -953,7 +998,7 @@ static inline const uint8_t *message_member(cursor *c, message *m, const uint8_t
             return p;
         }
         if (n == 9 && same(text, "tick_size", 9)) {
-            goto tick;
+            return tick_member(c, p, depth, m, r);
         }
         break;
     case 7:
@@ -992,7 +1037,7 @@ static inline const uint8_t *message_member(cursor *c, message *m, const uint8_t
             return changes(c, m, p, depth, 0);
         }
         if (same(text, "new_tick_size", 13)) {
-            goto tick;
+            return tick_member(c, p, depth, m, r);
         }
         if (same(text, "old_tick_size", 13)) {
             return skip(c, p, depth);
@@ -1000,12 +1045,7 @@ static inline const uint8_t *message_member(cursor *c, message *m, const uint8_t
         break;
     case 16:
         if (same(text, "last_trade_price", 16)) {
-            r->flags &= ~(uint32_t)PA_HAS_NO_LAST;
-            p = price_member(c, p, depth, m, MEMBER_LAST, r, PA_HAS_LAST, &r->last_e4);
-            if (p != NULL && (r->flags & PA_HAS_LAST) == 0 && *at == '"' && at[1] == '"') {
-                r->flags |= PA_HAS_NO_LAST;
-            }
-            return p;
+            return last_member(c, p, depth, m, r);
         }
         if (same(text, "winning_asset_id", 16)) {
             p = take(c, p, depth, &s);
@@ -1025,20 +1065,6 @@ static inline const uint8_t *message_member(cursor *c, message *m, const uint8_t
     }
     m->skipped += 1;
     return skip(c, p, depth);
-
-tick:;
-    bool has = false, wrong = false;
-    m->wrong &= ~BIT(MEMBER_TICK);
-    r->flags &= ~(uint32_t)PA_HAS_TICK;
-    r->tick_e4 = 0;
-    p = price(c, p, depth, &r->tick_e4, &has, &wrong);
-    if (UNLIKELY(wrong || (has && !is_tick(r->tick_e4)))) {
-        r->tick_e4 = 0;
-        hold(m, MEMBER_TICK, at, PA_BAD_TICK);
-    } else if (has) {
-        r->flags |= PA_HAS_TICK;
-    }
-    return p;
 }
 
 /* One record of the message, or a failure. */
@@ -1175,6 +1201,75 @@ static const uint8_t *finish(cursor *c, message *m, const uint8_t *at, const uin
     return bad == PA_BAD_NONE ? p : fail(c, wrong_at, bad);
 }
 
+#define MARKET_TEXT 66      /* 0x and 64 hex digits */
+#define USUAL_HEAD_BYTES 320 /* from a message's first key to the last byte looked at before its lists */
+
+/* The members from the first key, at p, on as long as they are those of a book or price_change as
+ * the venue writes them, without blanks: as `message_member` would take them, one after the other.
+ * Behind them as `after`; at p with *more if not even the first ones are. */
+static inline const uint8_t *usual_members(cursor *c, message *m, const uint8_t *p, unsigned depth,
+                                           bool *more) {
+    pa_record *const r = &m->r;
+    const uint8_t *const market = p + sizeof("\"market\":\"") - 1;
+    const uint8_t *const rest = market + MARKET_TEXT;
+    *more = true;
+    if (c->end - p < USUAL_HEAD_BYTES || !SAME(p, "\"market\":\"") ||
+        !plain_run(market, MARKET_TEXT)) {
+        return p;
+    }
+    if (SAME(rest, "\",\"price_changes\":[")) {
+        r->market_at = (uint32_t)(market - c->start);
+        r->market_bytes = MARKET_TEXT;
+        p = changes(c, m, rest + sizeof("\",\"price_changes\":") - 1, depth, 0);
+        if (LIKELY(p != NULL && c->end - p >= 57) && LIKELY(SAME(p, ",\"timestamp\":\"")) &&
+            LIKELY(SAME(p + 27, "\",\"event_type\":\"price_change\"}")) &&
+            LIKELY(pa_swar_time(p + 14, &r->time_ms))) {
+            r->flags |= PA_HAS_TIME;
+            m->event_kind = PA_KIND_CHANGE;
+            *more = false;
+            return p + 57;
+        }
+        return p == NULL ? NULL : after(c, p, '}', more);
+    }
+    const uint8_t *const token = rest + sizeof("\",\"asset_id\":\"") - 1;
+    if (!SAME(rest, "\",\"asset_id\":\"") || *token == '0') {
+        return p;
+    }
+    const uint8_t *const token_end = digits_end(token);
+    const uint8_t *const time = token_end + sizeof("\",\"timestamp\":\"") - 1;
+    const uint8_t *const hash = time + 13 + sizeof("\",\"hash\":\"") - 1;
+    uint64_t time_ms;
+    if ((size_t)(token_end - token) - 1 >= PA_TOKEN_TEXT_MAX ||
+        !SAME(token_end, "\",\"timestamp\":\"") || !pa_swar_time(time, &time_ms) ||
+        !SAME(time + 13, "\",\"hash\":\"") || !plain_run(hash, PA_HASH_TEXT) ||
+        !SAME(hash + PA_HASH_TEXT, "\",\"bids\":")) {
+        return p;
+    }
+    r->market_at = (uint32_t)(market - c->start);
+    r->market_bytes = MARKET_TEXT;
+    r->token_at = (uint32_t)(token - c->start);
+    r->token_bytes = (uint32_t)(token_end - token);
+    r->hash_at = (uint32_t)(hash - c->start);
+    r->time_ms = time_ms;
+    r->flags |= PA_HAS_TIME | PA_HAS_HASH;
+    m->seen |= BIT(MEMBER_BIDS);
+    p = levels(c, m, MEMBER_BIDS, hash + PA_HASH_TEXT + sizeof("\",\"bids\":") - 1, depth,
+               &r->bid_first, &r->bid_count);
+    if (LIKELY(p != NULL && c->end - p > 8) && LIKELY(SAME(p, ",\"asks\":"))) {
+        m->seen |= BIT(MEMBER_ASKS);
+        p = levels(c, m, MEMBER_ASKS, p + 8, depth, &r->ask_first, &r->ask_count);
+    }
+    if (LIKELY(p != NULL && c->end - p > 13) && LIKELY(SAME(p, ",\"tick_size\":"))) {
+        p = tick_member(c, p + 13, depth, m, r);
+    }
+    if (LIKELY(p != NULL && c->end - p > 40) &&
+        LIKELY(SAME(p, ",\"event_type\":\"book\",\"last_trade_price\":"))) {
+        m->event_kind = PA_KIND_BOOK;
+        p = last_member(c, p + 40, depth, m, r);
+    }
+    return p == NULL ? NULL : after(c, p, '}', more);
+}
+
 /* One object of the socket at p, `depth` arrays around it. */
 static const uint8_t *one_message(cursor *c, const uint8_t *p, unsigned depth) {
     const uint8_t *const at = p, *text = NULL, *end_of_text = NULL;
@@ -1186,6 +1281,7 @@ static const uint8_t *one_message(cursor *c, const uint8_t *p, unsigned depth) {
     m.record_first = c->record_count;
     m.change_count = m.asset_count = m.skipped = m.winner_bytes = m.winner_at = m.change_flag = 0;
     p = opened(c, p + 1, '}', &more);
+    p = p != NULL && more ? usual_members(c, &m, p, depth + 1, &more) : p;
     while (p != NULL && more) {
         p = key(c, p, &text, &end_of_text, &plain);
         if (p == NULL) {

@@ -26,6 +26,23 @@ static inline uint32_t specials(const uint8_t *p) {
 #define STEP 32
 #include "decode/ends_simd.h"
 
+static inline bool plain_run(const uint8_t *p, uint32_t n) {
+    uint32_t odd = 0;
+    for (uint32_t i = 0; i + 31 < n; i += 32) {
+        odd |= specials(p + i);
+    }
+    return odd == 0 && specials(p + n - 31) == UINT32_C(1) << 31 && p[n] == '"';
+}
+
+static inline uint64_t quotes_of(const uint8_t *p) {
+    const __m256i quote = _mm256_set1_epi8('"');
+    const uint32_t low = (uint32_t)_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p), quote));
+    const uint32_t high = (uint32_t)_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(p + 32)), quote));
+    return (uint64_t)high << 32 | low;
+}
+
 static inline const uint8_t *digits_end(const uint8_t *p) {
     for (int i = 0; i < 3; ++i, p += 32) {
         const __m256i v = _mm256_sub_epi8(_mm256_loadu_si256((const __m256i *)p), _mm256_set1_epi8('0'));

@@ -25,6 +25,20 @@ static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end, con
     return p;
 }
 
+static inline bool plain_run(const uint8_t *p, uint32_t n) {
+    return plain_end(p, p + n + 1, p) == p + n && p[n] == '"';
+}
+
+static inline uint64_t quotes_of(const uint8_t *p) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 8; ++i) {
+        const uint64_t w = pa_load64(p + 8 * i) ^ PA_SWAR('"');
+        const uint64_t none = ((w & PA_SWAR(0x7F)) + PA_SWAR(0x7F)) | w; /* bit 7: not a quote */
+        bits |= ((~none >> 7 & PA_SWAR(1)) * UINT64_C(0x0102040810204080) >> 56) << 8 * i;
+    }
+    return bits;
+}
+
 static inline const uint8_t *digits_end(const uint8_t *p) {
     for (int i = 0; i < 12; ++i, p += 8) {
         const uint64_t odd = pa_swar_no_digits(pa_load64(p));

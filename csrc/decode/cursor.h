@@ -375,7 +375,7 @@ static bool fixed(const scalar *s, uint32_t decimals, int64_t most, int64_t *out
 static inline const uint8_t *price(cursor *c, const uint8_t *p, unsigned depth, int32_t *out,
                                    bool *has, bool *wrong) {
     uint32_t n;
-    if (LIKELY(c->end - p >= 16 && *p == '"') && LIKELY(pa_swar_price(p + 1, &n, out))) {
+    if (LIKELY(c->end - p >= 8 && *p == '"') && LIKELY(pa_swar_price(pa_load64(p) >> 8, &n, out))) {
         *has = true;
         return p + n + 2;
     }
@@ -716,7 +716,7 @@ usual_change(const cursor *c, const uint8_t *token, const uint8_t *p, bool blank
     const uint32_t token_bytes = (uint32_t)(p - token);
     const uint8_t *const price_at = p + LENGTH("price\":\"");
     const uint64_t quotes = quotes_of(price_at);
-    if (!BEHIND(p, "price\":\"") || !pa_swar_price(price_at, &n, &price_e4)) {
+    if (!BEHIND(p, "price\":\"") || !pa_swar_price(pa_load64(price_at), &n, &price_e4)) {
         return NULL;
     }
     const uint32_t size_from = n + (uint32_t)LENGTH("size\":\"");
@@ -734,11 +734,11 @@ usual_change(const cursor *c, const uint8_t *token, const uint8_t *p, bool blank
     const uint8_t *const hash = side_at + 3 + sell + LENGTH("hash\":\"");
     const uint8_t *const bid_at = hash + PA_HASH_TEXT + LENGTH("best_bid\":\"");
     if (!BEHIND(side_at + 3 + sell, "hash\":\"") || !plain_run(hash, PA_HASH_TEXT) ||
-        !BEHIND(hash + PA_HASH_TEXT, "best_bid\":\"") || !pa_swar_price(bid_at, &n, &bid_e4)) {
+        !BEHIND(hash + PA_HASH_TEXT, "best_bid\":\"") || !pa_swar_price(pa_load64(bid_at), &n, &bid_e4)) {
         return NULL;
     }
     const uint8_t *const ask_at = bid_at + n + LENGTH("best_ask\":\"");
-    if (!BEHIND(bid_at + n, "best_ask\":\"") || !pa_swar_price(ask_at, &n, &ask_e4) ||
+    if (!BEHIND(bid_at + n, "best_ask\":\"") || !pa_swar_price(pa_load64(ask_at), &n, &ask_e4) ||
         ask_at[n + 1] != '}') {
         return NULL;
     }

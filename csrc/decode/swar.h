@@ -38,10 +38,9 @@ static inline uint32_t pa_swar_eight(uint64_t w) {
     return (uint32_t)(w * 10000 + (w >> 32));
 }
 
-/* The venue's price, "0." and one to four digits up to a quote, at p, of which 8 bytes can be
- * read. *n is the length of the text. False: spelled otherwise, or zero. */
-static inline __attribute__((always_inline)) bool pa_swar_price(const uint8_t *p, uint32_t *n, int32_t *price_e4) {
-    const uint64_t w = pa_load64(p);
+/* The venue's price, "0." and one to four digits up to a quote, in the low seven bytes of `w`.
+ * *n is the length of the text. False: spelled otherwise, or zero. */
+static inline __attribute__((always_inline)) bool pa_swar_price(uint64_t w, uint32_t *n, int32_t *price_e4) {
     const uint64_t x = w ^ PA_SWAR('"');
     const uint64_t quote = (x - PA_SWAR(1)) & ~x & PA_SWAR(0x80);
     const uint32_t length = quote == 0 ? 8 : (uint32_t)__builtin_ctzll(quote) >> 3;

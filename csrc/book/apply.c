@@ -12,10 +12,13 @@ typedef struct work {
     uint32_t flags;
     uint32_t *touched;
     uint32_t touched_count;
+    uint32_t listed_slot; /* whose book is as the last snapshot listed it, or PA_SLOT_NONE */
+    pa_listed lists[PA_SIDE_COUNT];
 } work;
 
 static void touch(work *w, uint32_t slot) {
     pa_book *const book = &w->in.books[slot];
+    w->listed_slot = slot == w->listed_slot ? PA_SLOT_NONE : w->listed_slot;
     if (book->frame != w->in.store->frame) {
         book->frame = w->in.store->frame;
         book->flags &= ~(uint32_t)(BOOK_EXPECT_BID | BOOK_EXPECT_ASK);
@@ -73,6 +76,15 @@ static uint8_t grid_for(const pa_book *book, const pa_record *r, const pa_book_l
     }
 }
 
+/* At most `most` of a sorted list, from its best level on: the bids' highest, the asks' lowest. */
+static pa_listed listed(const pa_book_level *levels, uint32_t count, uint32_t most, int side,
+                        int way) {
+    const bool best_last = (way > 0) == (side == PA_BID) && count > 0;
+    return (pa_listed){.best = best_last ? levels + count - 1 : levels,
+                       .step = best_last ? -1 : 1,
+                       .count = count < most ? count : most};
+}
+
 static void snapshot(work *w, uint32_t slot, const pa_record *r) {
     pa_book *const book = &w->in.books[slot];
     pa_ladder *const ladder = &book->ladder;
@@ -117,6 +129,11 @@ static void snapshot(work *w, uint32_t slot, const pa_record *r) {
         book->last_e4 = r->last_e4;
     }
     book->flags |= BOOK_READY;
+    if (sides[PA_BID].way != 0 && sides[PA_ASK].way != 0) {
+        w->listed_slot = slot;
+        w->lists[PA_BID] = listed(bids, r->bid_count, most, PA_BID, sides[PA_BID].way);
+        w->lists[PA_ASK] = listed(asks, r->ask_count, most, PA_ASK, sides[PA_ASK].way);
+    }
     /* What a snapshot proves. Crossed and mirror are judged again at the end of the frame. */
     book->faults &= ~(1U << PA_STATE_WARMING | 1U << PA_STATE_GAP | 1U << PA_STATE_STALE |
                       1U << PA_STATE_TICK | 1U << PA_STATE_TOP | 1U << PA_STATE_FROZEN);
@@ -248,16 +265,37 @@ static void resolved(work *w, uint32_t slot) {
     fault(w, &w->in.books[slot], PA_STATE_RESOLVED, true);
 }
 
-static void one(work *w, const pa_record *r) {
+#define LINE 64
+
+/* The slot that the record at `i` is about, its book and what is published of it on their way into
+ * the cache; PA_SLOT_NONE: none. */
+static uint32_t find(work *w, uint32_t i) {
+    if (i >= w->decoded->record_count) {
+        return PA_SLOT_NONE;
+    }
+    const pa_record *const r = &w->decoded->records[i];
     if (r->kind > PA_KIND_RESOLVED || r->kind == PA_KIND_NEW_MARKET || r->token_bytes == 0) {
-        return;
+        return PA_SLOT_NONE;
     }
     const uint32_t slot =
         pa_books_find(&w->in, (const char *)w->frame + r->token_at, r->token_bytes);
     if (slot == PA_SLOT_NONE) {
         note(w, PA_COUNT_UNKNOWN_TOKENS);
-        return;
+        return PA_SLOT_NONE;
     }
+    const char *const book = (const char *)&w->in.books[slot];
+    for (size_t at = 0; at < sizeof(pa_book); at += LINE) {
+        __builtin_prefetch(book + at, 1);
+    }
+    const char *const words = (const char *)pa_slot_at(&w->in, slot);
+    for (size_t at = 0; at < w->in.store->slot_words * sizeof(uint64_t); at += LINE) {
+        __builtin_prefetch(words + at, 1);
+    }
+    __builtin_prefetch((const void *)&w->in.tops[slot], 1);
+    return slot;
+}
+
+static void one(work *w, const pa_record *r, uint32_t slot) {
     switch (r->kind) {
     case PA_KIND_BOOK:
         snapshot(w, slot, r);
@@ -331,7 +369,7 @@ void pa_apply_frame(pa_store *store, const uint8_t *frame, const pa_decoded *dec
                     uint32_t flags, uint64_t recv_ns, uint32_t *touched, uint32_t *changed,
                     uint32_t capacity, uint32_t *count, uint32_t *lost) {
     work w = {.frame = frame, .decoded = decoded, .recv_ns = recv_ns, .flags = flags,
-              .touched = touched};
+              .touched = touched, .listed_slot = PA_SLOT_NONE};
     pa_books_at(store, &w.in);
     pa_store_count(store, PA_COUNT_FRAMES, 1);
     pa_store_count(store, PA_COUNT_MESSAGES, decoded->message_count);
@@ -343,8 +381,14 @@ void pa_apply_frame(pa_store *store, const uint8_t *frame, const pa_decoded *dec
     /* The compiler may not move the books' stores out of the busy ones; for a process that is
      * killed, program order is what was stored. */
     atomic_signal_fence(memory_order_seq_cst);
+    /* Each book is looked for while the one before is changed. */
+    uint32_t slot = find(&w, 0);
     for (uint32_t i = 0; i < decoded->record_count; ++i) {
-        one(&w, &decoded->records[i]);
+        const uint32_t next = find(&w, i + 1);
+        if (slot != PA_SLOT_NONE) {
+            one(&w, &decoded->records[i], slot);
+        }
+        slot = next;
     }
     const uint32_t own = w.touched_count; /* what the mirror adds needs no check of its own */
     for (uint32_t i = 0; i < own; ++i) {
@@ -353,7 +397,8 @@ void pa_apply_frame(pa_store *store, const uint8_t *frame, const pa_decoded *dec
     for (uint32_t i = 0; i < w.touched_count; ++i) {
         pa_book *const book = &w.in.books[w.touched[i]];
         pa_book_judge(&w.in, book, recv_ns);
-        pa_book_publish(&w.in, w.touched[i]);
+        pa_book_publish_listed(&w.in, w.touched[i],
+                               w.touched[i] == w.listed_slot ? w.lists : NULL);
         if (book->call != store->call) {
             book->call = store->call;
             if (*count < capacity) {

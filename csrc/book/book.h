@@ -118,6 +118,10 @@ void pa_books_open(pa_arena *arena, pa_books *out);
 uint32_t pa_books_find(const pa_books *in, const char *text, uint32_t bytes);
 
 void pa_book_publish(const pa_books *in, uint32_t slot);
+
+/* The same of a book whose sides a snapshot has just brought, sorted: `lists`, or NULL. */
+void pa_book_publish_listed(const pa_books *in, uint32_t slot,
+                            const pa_listed lists[PA_SIDE_COUNT]);
 bool pa_book_shows(const pa_books *in, uint32_t slot, int side, int32_t price_e4);
 
 /* Set or end one fault, counting what begins; then judge: the state follows. */

@@ -480,6 +480,23 @@ void pa_ladder_show(const pa_pool *pool, const pa_ladder *ladder, int side, uint
     }
 }
 
+void pa_ladder_show_list(const pa_listed *list, uint32_t size_bits, _Atomic uint64_t *words,
+                         uint32_t depth) {
+    const int64_t most = (INT64_C(1) << size_bits) - 1;
+    const uint32_t shown = list->count < depth ? list->count : depth;
+    const pa_book_level *level = list->best;
+    uint32_t i = 0;
+    for (; i < shown; ++i, level += list->step) {
+        const uint64_t size = (uint64_t)(level->size_e6 < most ? level->size_e6 : most);
+        /* Relaxed: between the odd and the even sequence, see pa_book_publish. */
+        atomic_store_explicit(words + i, (uint64_t)(uint32_t)level->price_e4 << size_bits | size,
+                              memory_order_relaxed);
+    }
+    for (; i < depth; ++i) {
+        atomic_store_explicit(words + i, 0, memory_order_relaxed); /* as above */
+    }
+}
+
 int64_t pa_ladder_size(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t index) {
     if (ladder->block == 0) {
         return 0;

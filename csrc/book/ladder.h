@@ -101,6 +101,16 @@ uint32_t pa_ladder_read(const pa_pool *pool, const pa_ladder *ladder, int side,
 void pa_ladder_show(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t size_bits,
                     _Atomic uint64_t *words, uint32_t depth);
 
+/* The same, of a list of levels from its best on, `step` apart: what a snapshot has just brought. */
+typedef struct pa_listed {
+    const pa_book_level *best;
+    int32_t step; /* +1 or -1 */
+    uint32_t count;
+} pa_listed;
+
+void pa_ladder_show_list(const pa_listed *list, uint32_t size_bits, _Atomic uint64_t *words,
+                         uint32_t depth);
+
 /* The size at a price index; 0: none. */
 int64_t pa_ladder_size(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t index);
 

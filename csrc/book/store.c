@@ -123,7 +123,8 @@ static uint32_t cost_of(const pa_book *book, uint32_t ask_e4) {
     return ask_e4 * 100 + fee_of(book->fee_rate_e6, book->fee_exponent, ask_e4);
 }
 
-void pa_book_publish(const pa_books *in, uint32_t slot_index) {
+void pa_book_publish_listed(const pa_books *in, uint32_t slot_index,
+                            const pa_listed lists[PA_SIDE_COUNT]) {
     pa_book *const book = &in->books[slot_index];
     _Atomic uint64_t *const slot = pa_slot_at(in, slot_index);
     const uint32_t depth = in->store->depth;
@@ -135,7 +136,9 @@ void pa_book_publish(const pa_books *in, uint32_t slot_index) {
     atomic_thread_fence(memory_order_release);
     for (int side = 0; side < PA_SIDE_COUNT; ++side) {
         _Atomic uint64_t *const words = slot + SLOT_LEVELS + (uint32_t)side * depth;
-        if ((book->dirty >> side & 1) != 0) {
+        if (lists != NULL) {
+            pa_ladder_show_list(&lists[side], PA_SIZE_SHOWN_BITS, words, depth);
+        } else if ((book->dirty >> side & 1) != 0) {
             pa_ladder_show(&in->pool, &book->ladder, side, PA_SIZE_SHOWN_BITS, words, depth);
         }
         /* Relaxed: the writer reads what it wrote. */
@@ -157,6 +160,10 @@ void pa_book_publish(const pa_books *in, uint32_t slot_index) {
     }
     /* Release: pairs with the acquire in pa_store_top; the slot is at least as new. */
     atomic_store_explicit(&in->tops[slot_index], top, memory_order_release);
+}
+
+void pa_book_publish(const pa_books *in, uint32_t slot) {
+    pa_book_publish_listed(in, slot, NULL);
 }
 
 /* Whether a change at this price shows in the slot. */

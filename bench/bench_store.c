@@ -20,7 +20,7 @@ static pa_books in;
 static uint32_t order[SLOTS];
 
 static void lay_out(void) {
-    const pa_arena_config config = {1, SLOTS, DEPTH, 4096};
+    const pa_arena_config config = {1, SLOTS, DEPTH, 4096, 0, 0, 0};
     uint64_t bytes;
     uint32_t slot;
     pa_arena_bytes(&config, &bytes);

@@ -10,6 +10,9 @@ static pa_status use(int level) {
     if (status == PA_OK) {
         status = pa_decode_init(level);
     }
+    if (status == PA_OK) {
+        status = pa_scan_init(level);
+    }
     return status;
 }
 

@@ -15,6 +15,7 @@
 #include "stream/split.h"
 #include "decode/market.h"
 #include "book/store.h"
+#include "scan/scan.h"
 #include "tick/tick.h"
 #include "account/balance.h"
 #include "account/nonce.h"

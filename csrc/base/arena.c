@@ -21,7 +21,6 @@ typedef struct facts {
     uint64_t created_unix_ns;
     pa_arena_config config;
     uint32_t section_count;
-    uint32_t reserved; /* zero */
     char build[PA_BUILD_MAX];
     extent sections[PA_SECTION_COUNT];
     uint64_t checksum;
@@ -50,13 +49,13 @@ _Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "an atomic word is 
 _Static_assert(FACTS_AT == 8 && offsetof(facts, layout_version) == 0 &&
                    offsetof(facts, header_bytes) == 4 && offsetof(facts, bytes) == 8,
                "a reader of any version finds version and length here");
-_Static_assert(sizeof(facts) == 120 + sizeof(extent) * PA_SECTION_COUNT,
+_Static_assert(sizeof(facts) == 128 + sizeof(extent) * PA_SECTION_COUNT,
                "no padding: the checksum covers nothing that is not written");
-_Static_assert(sizeof(facts) == 312, "another layout: raise PA_LAYOUT_VERSION");
-_Static_assert(offsetof(struct pa_arena, owner_pid) == 320, "owner words: a line of their own");
-_Static_assert(sizeof(struct pa_arena) == 384, "another layout: raise PA_LAYOUT_VERSION");
-_Static_assert(sizeof(pa_arena_config) == 16, "crosses to Python, and is checksummed");
-_Static_assert(sizeof(pa_arena_info) == 64 + PA_BUILD_MAX, "crosses to Python");
+_Static_assert(sizeof(facts) == 480, "another layout: raise PA_LAYOUT_VERSION");
+_Static_assert(offsetof(struct pa_arena, owner_pid) == 512, "owner words: a line of their own");
+_Static_assert(sizeof(struct pa_arena) == 576, "another layout: raise PA_LAYOUT_VERSION");
+_Static_assert(sizeof(pa_arena_config) == 28, "crosses to Python, and is checksummed");
+_Static_assert(sizeof(pa_arena_info) == 80 + PA_BUILD_MAX, "crosses to Python");
 _Static_assert(PA_ACCOUNT_BYTES % CACHE_LINE == 0, "the next section starts a line");
 _Static_assert(PA_HISTOGRAM_BYTES % CACHE_LINE == 0, "no two histograms share a line");
 
@@ -109,6 +108,47 @@ static uint64_t frame_bytes(const pa_arena_config *config) {
     return config->token_count != 0 ? PA_FRAME_BYTES : 0;
 }
 
+static uint64_t scan_bytes(const pa_arena_config *config) {
+    return config->relation_count != 0 ? PA_SCAN_BYTES : 0;
+}
+
+static uint64_t seen_bytes(const pa_arena_config *config) {
+    return config->relation_count != 0 ? cost_bytes(config) : 0;
+}
+
+static uint64_t head_bytes(const pa_arena_config *config) {
+    return config->relation_count != 0 ? (uint64_t)config->token_count * PA_SCAN_HEAD_BYTES : 0;
+}
+
+static uint64_t place_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->leg_count * PA_SCAN_PLACE_BYTES;
+}
+
+static uint64_t slack_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->relation_count * PA_SCAN_SLACK_BYTES;
+}
+
+static uint64_t relation_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->relation_count * PA_SCAN_RELATION_BYTES;
+}
+
+static uint64_t leg_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->leg_count * PA_SCAN_LEG_BYTES;
+}
+
+static uint64_t row_bytes(const pa_arena_config *config) {
+    return pa_scan_pages(config->relation_count, config->leg_count) * PA_SCAN_PAGE_ROWS *
+           PA_SCAN_ROW_BYTES;
+}
+
+static uint64_t lane_bytes(const pa_arena_config *config) {
+    return pa_scan_pages(config->relation_count, config->leg_count) * PA_SCAN_LANES_BYTES;
+}
+
+static uint64_t ring_bytes(const pa_arena_config *config) {
+    return (uint64_t)config->opportunity_count * sizeof(uint64_t);
+}
+
 /* The whole layout: what follows the header, in this order, each on a new page. */
 static uint64_t (*const MAP[])(const pa_arena_config *) = {
     [PA_SECTION_ACCOUNT] = account_bytes,
@@ -123,6 +163,16 @@ static uint64_t (*const MAP[])(const pa_arena_config *) = {
     [PA_SECTION_SLOTS] = slot_bytes,
     [PA_SECTION_LADDERS] = ladder_bytes,
     [PA_SECTION_FRAME] = frame_bytes,
+    [PA_SECTION_SCAN] = scan_bytes,
+    [PA_SECTION_SEEN] = seen_bytes,
+    [PA_SECTION_HEADS] = head_bytes,
+    [PA_SECTION_PLACES] = place_bytes,
+    [PA_SECTION_SLACKS] = slack_bytes,
+    [PA_SECTION_RELATIONS] = relation_bytes,
+    [PA_SECTION_LEGS] = leg_bytes,
+    [PA_SECTION_ROWS] = row_bytes,
+    [PA_SECTION_LANES] = lane_bytes,
+    [PA_SECTION_RING] = ring_bytes,
 };
 _Static_assert(sizeof(MAP) / sizeof(*MAP) == PA_SECTION_COUNT, "one row per section");
 
@@ -130,16 +180,26 @@ static uint64_t aligned_up(uint64_t offset) {
     return (offset + PA_ARENA_ALIGN - 1) / PA_ARENA_ALIGN * PA_ARENA_ALIGN;
 }
 
+static int relations_valid(const pa_arena_config *config) {
+    const uint32_t ring = config->opportunity_count;
+    if (config->relation_count == 0) {
+        return config->leg_count == 0 && ring == 0;
+    }
+    return config->token_count != 0 && config->relation_count <= PA_RELATIONS_MAX &&
+           config->leg_count >= 2 && config->leg_count <= PA_LEGS_MAX && ring >= 1 &&
+           ring <= PA_RELATIONS_MAX && (ring & (ring - 1)) == 0;
+}
+
 static int config_valid(const pa_arena_config *config) {
     if (config->histogram_count < 1 || config->histogram_count > PA_HISTOGRAMS_MAX) {
         return 0;
     }
     if (config->token_count == 0) {
-        return config->depth == 0 && config->ladder_pages == 0;
+        return config->depth == 0 && config->ladder_pages == 0 && relations_valid(config);
     }
     return config->token_count <= PA_TOKENS_MAX && config->depth >= 1 &&
            config->depth <= PA_DEPTH_MAX && config->ladder_pages >= 1 &&
-           config->ladder_pages <= PA_LADDER_PAGES_MAX;
+           config->ladder_pages <= PA_LADDER_PAGES_MAX && relations_valid(config);
 }
 
 /* Where every section lies for a valid `config`; returns the whole block's length. */
@@ -217,7 +277,7 @@ static int facts_valid(const facts *found) {
     extent sections[PA_SECTION_COUNT];
     return found->checksum == checksum(found) && config_valid(&found->config) &&
            found->header_bytes == sizeof(struct pa_arena) &&
-           found->section_count == PA_SECTION_COUNT && found->reserved == 0 &&
+           found->section_count == PA_SECTION_COUNT &&
            found->build[PA_BUILD_MAX - 1] == '\0' &&
            found->bytes == lay_out(&found->config, sections) &&
            memcmp(found->sections, sections, sizeof(sections)) == 0;

@@ -28,6 +28,8 @@
 #define PA_DEPTH_MAX 56            /* levels a side that readers see                    */
 #define PA_LINES_MAX 1023          /* connections that carry books, 1..                 */
 #define PA_LADDER_PAGES_MAX 1048576 /* of PA_ARENA_ALIGN bytes: 4 GB                     */
+#define PA_RELATIONS_MAX 262144
+#define PA_LEGS_MAX 4194304        /* over all relations                                */
 
 typedef enum pa_section {
     PA_SECTION_ACCOUNT = 0, /* account/account.h: one pa_account           */
@@ -42,6 +44,16 @@ typedef enum pa_section {
     PA_SECTION_SLOTS,       /* book/store.h: one sequence lock a token     */
     PA_SECTION_LADDERS,     /* book/ladder.h: the pool of levels           */
     PA_SECTION_FRAME,       /* tick/tick.c: records of the frame at hand   */
+    PA_SECTION_SCAN,        /* scan/scan.h: counters and the heads of lists */
+    PA_SECTION_SEEN,        /* scan/scan.c: a token's cost, as evaluated   */
+    PA_SECTION_HEADS,       /* scan/scan.c: a token's first place          */
+    PA_SECTION_PLACES,      /* scan/scan.c: where a token's costs stand    */
+    PA_SECTION_SLACKS,      /* scan/scan.c: what a relation lacks or has   */
+    PA_SECTION_RELATIONS,   /* scan/scan.c: the rest of a relation         */
+    PA_SECTION_LEGS,        /* scan/scan.c: the rest of a leg              */
+    PA_SECTION_ROWS,        /* scan/scan.c: weighted costs, 16 lanes a row */
+    PA_SECTION_LANES,       /* scan/scan.c: whose lane is whose            */
+    PA_SECTION_RING,        /* scan/scan.c: relations to look at           */
     PA_SECTION_COUNT
 } pa_section;
 
@@ -51,6 +63,9 @@ typedef struct pa_arena_config {
     uint32_t token_count;     /* 0..PA_TOKENS_MAX; 0: no books, then the next two are 0  */
     uint32_t depth;           /* 1..PA_DEPTH_MAX levels a side that readers see          */
     uint32_t ladder_pages;    /* 1..PA_LADDER_PAGES_MAX of PA_ARENA_ALIGN bytes          */
+    uint32_t relation_count;  /* 0..PA_RELATIONS_MAX; 0: none, then the next two are 0   */
+    uint32_t leg_count;       /* 2..PA_LEGS_MAX over all relations                       */
+    uint32_t opportunity_count; /* 1..PA_RELATIONS_MAX, a power of two                   */
 } pa_arena_config;
 
 /* A copy of the header, for messages and monitors. */
@@ -118,6 +133,16 @@ const void *pa_arena_view(const pa_arena *arena, int section);
 #define PA_BOOK_BYTES 320
 #define PA_FRAME_BYTES 2097152
 #define PA_COST_LANES 16 /* the costs are read in whole vectors of so many */
+#define PA_SCAN_BYTES 4096
+#define PA_SCAN_HEAD_BYTES 8
+#define PA_SCAN_PLACE_BYTES 16
+#define PA_SCAN_SLACK_BYTES 16
+#define PA_SCAN_RELATION_BYTES 96
+#define PA_SCAN_LEG_BYTES 24
+#define PA_SCAN_ROW_BYTES 64    /* 16 lanes                                           */
+#define PA_SCAN_PAGE_ROWS 272   /* of relations of equal leg count; 257 rows are most */
+#define PA_SCAN_PAGE_LANES 1440 /* of relations of 2 legs, which take 3 rows          */
+#define PA_SCAN_LANES_BYTES (64 + 4 * PA_SCAN_PAGE_LANES)
 
 /* Words of a slot for `depth` levels a side: a head of 16, whole cache lines. */
 static inline uint32_t pa_slot_words(uint32_t depth) {
@@ -127,6 +152,17 @@ static inline uint32_t pa_slot_words(uint32_t depth) {
 /* Words of the costs: whole vectors. */
 static inline uint64_t pa_cost_entries(uint32_t token_count) {
     return ((uint64_t)token_count + PA_COST_LANES - 1) / PA_COST_LANES * PA_COST_LANES;
+}
+
+/* Pages that any `relations` with `legs` in all fit into. Those of n legs are dense: a page holds
+ * 272 / (n + 1) blocks of 16, so at least half of its rows, and but for the last one of each n it is
+ * full. k different n take at least 2 + 3 + .. + (k + 1) legs. */
+static inline uint64_t pa_scan_pages(uint32_t relations, uint32_t legs) {
+    uint64_t kinds = 0;
+    while (kinds < 255 && kinds < relations && (kinds + 1) * (kinds + 4) / 2 <= legs) {
+        kinds += 1;
+    }
+    return ((uint64_t)relations + legs) / (16 * PA_SCAN_PAGE_ROWS / 2) + kinds;
 }
 
 /* Entries of the index: a power of two, at least twice the tokens. */

@@ -36,7 +36,7 @@ struct pa_store {
     uint32_t token_count, live_count, graves;
     uint32_t busy;        /* a frame or a reset is half done            */
     uint32_t recovered;
-    uint32_t reserved;
+    uint32_t epoch;       /* how often they were taken over             */
     uint64_t frame;       /* marks of books that this frame has touched */
     uint64_t call;
     uint64_t offsets[8];  /* of the other sections, from this one       */
@@ -50,8 +50,9 @@ struct pa_store {
 typedef struct pa_token {
     char text[PA_TOKEN_TEXT_MAX];
     uint16_t reserved;
-    uint32_t bytes; /* 0: free */
-    uint32_t more[3];
+    uint32_t bytes;    /* 0: free                              */
+    uint32_t removals; /* from this slot: who has it is another */
+    uint32_t more[2];
 } pa_token;
 
 enum {

@@ -422,6 +422,7 @@ pa_status pa_store_remove(pa_arena *arena, uint32_t slot, uint64_t now_ns) {
     }
     in.index[i] = UINT64_C(1) << 32; /* a grave */
     token->bytes = 0;
+    token->removals += 1;
     store->graves += 1;
     store->token_count -= 1;
     store->live_count -= book->state == PA_STATE_LIVE;
@@ -536,6 +537,7 @@ pa_status pa_store_recover(pa_arena *arena, uint32_t max_depth, uint64_t now_ns)
     store->index_mask = pa_index_entries(info.config.token_count) - 1;
     store->max_depth = max_depth;
     store->recovered = lost;
+    store->epoch += 1;
     if (lost) { /* the pool's lists may be torn: start it again, forget every ladder */
         memset(&store->pool, 0, sizeof store->pool);
     }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "scan/scan.h"
+
 enum { FIN_PING = 0x89, FIN_PONG = 0x8A };
 
 /* The scratch of the frame at hand. */
@@ -79,6 +81,18 @@ static pa_status one_frame(pa_store *store, scratch *s, const uint8_t *frame, si
     return PA_OK;
 }
 
+/* The relations of what the call changed. */
+static void evaluate(pa_arena *arena, pa_report *report, uint64_t now_ns) {
+    if (report->changed_lost != 0) {
+        pa_swept swept; /* nobody knows which: all of them */
+        (void)pa_scan_sweep(arena, now_ns, &swept);
+        report->opportunity_count = swept.sightings;
+    } else if (report->changed_count != 0) {
+        report->opportunity_count =
+            pa_scan_changed(arena, report->changed, report->changed_count, now_ns);
+    }
+}
+
 /* The scratch, its report begun; NULL: no books. */
 static scratch *open_call(pa_arena *arena, pa_store **store) {
     *store = pa_store_of(arena);
@@ -106,7 +120,12 @@ void pa_tick_configure(pa_arena *arena, uint32_t flags) {
 pa_status pa_tick(pa_arena *arena, const uint8_t *frame, size_t bytes, uint64_t recv_ns) {
     pa_store *store;
     scratch *const s = open_call(arena, &store);
-    return s == NULL ? PA_E_RANGE : one_frame(store, s, frame, bytes, 0, recv_ns);
+    if (s == NULL) {
+        return PA_E_RANGE;
+    }
+    const pa_status status = one_frame(store, s, frame, bytes, 0, recv_ns);
+    evaluate(arena, &s->report, recv_ns);
+    return status;
 }
 
 pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, uint64_t recv_ns) {
@@ -143,6 +162,7 @@ pa_status pa_stream(pa_arena *arena, pa_splitter *splitter, uint32_t received, u
     if (report->data_count != 0) {
         pa_lines_heard(store, splitter->line, recv_ns);
     }
+    evaluate(arena, report, recv_ns);
     if (report->notice_count == 0) { /* notices point into the buffer */
         pa_split_compact(splitter);
     }

@@ -1,8 +1,10 @@
-/* tick/tick.h -- a frame, or all frames of a socket read, into the books: one crossing.
+/* tick/tick.h -- a frame, or all frames of a socket read, into books and relations: one crossing.
  *
  * Idea     pa_tick decodes one frame into the arena's scratch and applies its records;
  *          pa_stream does it for every whole text frame that a connection's buffer holds after a
- *          read. What happened is in the arena's report: which books changed, what was refused
+ *          read. Then the relations of the tokens that changed are evaluated, once, with all that
+ *          the call brought. What happened is in the arena's report: which books changed, how many
+ *          opportunities there are now (scan/scan.h has them in its ring), what was refused
  *          and where, what Python has to look at. Nothing of a message becomes a Python object.
  * Refused  a frame that is malformed in one byte changes no book.
  * Threads  owner only (one writer per arena).
@@ -48,6 +50,7 @@ typedef struct pa_report {
     uint32_t more;          /* 1: see to the notices, call again: see pa_stream       */
     uint32_t data_count;    /* messages that say something of a market: not pong, text */
     uint32_t pong_count;
+    uint32_t opportunity_count; /* relations sighted by this call: see pa_scan_next     */
     uint32_t rejected_by[16]; /* frames refused by pa_bad                              */
     uint32_t changed[1024];
     pa_notice notices[128];

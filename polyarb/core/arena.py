@@ -11,6 +11,7 @@ and writable, as if it had called `Arena.operate`, but is no owner, and neither 
 life touches its parent's ownership: if the parent dies, the next owner can take over at once.
 """
 
+import dataclasses
 import fcntl
 import importlib.metadata
 import mmap
@@ -51,6 +52,10 @@ class ArenaConfig:
         depth: Levels a side that readers see, 1..56; 0 gives 10 if there are books.
         ladder_pages: Memory for the ladders in pages of 4 KB, 1..1048576; 0 gives 2 KB a token
             and 1 MB more, enough for books of 80 levels at any tick (bench/README.md).
+        relation_count: Relations that fit, 0..262144; 0: none. They need books.
+        leg_count: Legs of all of them, 2..4194304; 0 gives 8 a relation.
+        opportunity_count: Places in the ring of opportunities, a power of two up to 262144; 0
+            gives one for each relation, so that it is never full.
 
     Raises:
         ArgumentTypeError: Not an int.
@@ -61,6 +66,9 @@ class ArenaConfig:
     token_count: int = 0
     depth: int = 0
     ladder_pages: int = 0
+    relation_count: int = 0
+    leg_count: int = 0
+    opportunity_count: int = 0
 
     def __post_init__(self) -> None:
         base.integer("arena.histogram_count", self.histogram_count, 1, lib.PA_HISTOGRAMS_MAX)
@@ -73,6 +81,23 @@ class ArenaConfig:
             object.__setattr__(self, "depth", DEPTH_DEFAULT)
         if books and self.ladder_pages == 0:
             object.__setattr__(self, "ladder_pages", 256 + -(-self.token_count // 2))
+        self._check_relations(books)
+
+    def _check_relations(self, books: bool) -> None:
+        most = lib.PA_RELATIONS_MAX
+        base.integer("arena.relation_count", self.relation_count, 0, most if books else 0)
+        scan = self.relation_count > 0
+        base.integer("arena.leg_count", self.leg_count, 0, lib.PA_LEGS_MAX if scan else 0)
+        ring = base.integer("arena.opportunity_count", self.opportunity_count, 0, most * scan)
+        if ring & (ring - 1):
+            raise errors.RangeError(f"arena.opportunity_count {ring} is not a power of two")
+        if scan and self.leg_count == 0:
+            object.__setattr__(self, "leg_count", min(lib.PA_LEGS_MAX, 8 * self.relation_count))
+        if scan and self.leg_count < 2:
+            raise errors.RangeError("arena.leg_count 1: a relation has 2 legs or more")
+        if scan and ring == 0:
+            places = 1 << (self.relation_count - 1).bit_length()
+            object.__setattr__(self, "opportunity_count", places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +232,9 @@ class Arena:
                 token_count=out.config.token_count,
                 depth=out.config.depth,
                 ladder_pages=out.config.ladder_pages,
+                relation_count=out.config.relation_count,
+                leg_count=out.config.leg_count,
+                opportunity_count=out.config.opportunity_count,
             ),
         )
 
@@ -431,8 +459,7 @@ def _start_of(pid: int) -> int | None:
 def _config_struct(config: object) -> Any:
     if not isinstance(config, ArenaConfig):
         raise errors.ArgumentTypeError(f"config must be an ArenaConfig, not {_type_name(config)}")
-    fields = ("histogram_count", "token_count", "depth", "ladder_pages")
-    return ffi.new("pa_arena_config *", {name: getattr(config, name) for name in fields})
+    return ffi.new("pa_arena_config *", dataclasses.asdict(config))
 
 
 def _size_of(wanted: Any) -> int:

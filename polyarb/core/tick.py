@@ -1,5 +1,5 @@
 """
-Frames into the books: the hot path's only crossing (csrc/tick).
+Frames into the books and relations: the hot path's only crossing (csrc/tick).
 
 `Ticker.stream` sees to everything a socket read brought, `Ticker.tick` to one frame (fragmented
 messages that ``websockets`` put together, REST books, replays). Both fill the ticker's `report`,
@@ -84,6 +84,11 @@ class Report:
     def pong_count(self) -> int:
         """PONG texts."""
         return int(self._report.pong_count)
+
+    @property
+    def opportunity_count(self) -> int:
+        """Relations that the call saw violated: `polyarb.core.scan.Relations.next` has them."""
+        return int(self._report.opportunity_count)
 
     @property
     def rejected(self) -> int:

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static pa_arena *arena;
     static uint8_t buffer[CAPACITY];
     if (block == NULL) {
-        const pa_arena_config config = {1, 4, 2, 4};
+        const pa_arena_config config = {1, 4, 2, 4, 0, 0, 0};
         uint64_t bytes;
         uint32_t slot;
         CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);

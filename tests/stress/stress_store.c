@@ -100,7 +100,7 @@ static void *reader(void *count) {
 int main(int argc, char **argv) {
     CHECK(argc == 3);
     reads = strtoull(argv[2], NULL, 10);
-    const pa_arena_config config = {1, 2, DEPTH, 8};
+    const pa_arena_config config = {1, 2, DEPTH, 8, 0, 0, 0};
     uint64_t bytes;
     uint32_t slot;
     CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);

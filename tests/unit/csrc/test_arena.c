@@ -7,14 +7,13 @@
 #define HEADER_BYTES_AT 12
 #define BYTES_AT 16
 #define COUNT_AT 32 /* config.histogram_count */
-#define TOKENS_AT 36 /* config.token_count, then depth and ladder_pages */
-#define SECTION_COUNT_AT 48
-#define RESERVED_AT 52
-#define BUILD_AT 56
-#define TABLE_AT 120
-#define SUM_AT 312
-#define JUDGED_BYTES 320
-#define HEADER_BYTES 384
+#define TOKENS_AT 36 /* config.token_count, and the five behind it */
+#define SECTION_COUNT_AT 60
+#define BUILD_AT 64
+#define TABLE_AT 128
+#define SUM_AT 480
+#define JUDGED_BYTES 488
+#define HEADER_BYTES 576
 #define SMALL (4096 + 4096 + 20480) /* one histogram */
 
 static const char BUILD[] = "polyarb test";
@@ -76,18 +75,24 @@ static void test_sections_are_aligned_in_order_and_disjoint(void) {
 }
 
 static void test_the_books_sections_have_room_for_what_was_asked(void) {
-    const pa_arena_config config = {1, 1000, 10, 7};
+    const pa_arena_config config = {1, 1000, 10, 7, 100, 1000, 128};
     uint64_t bytes;
     CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);
     uint8_t *block = guarded(bytes);
     CHECK(pa_arena_init(block, bytes, &config, BUILD, 1) == PA_OK);
+    const uint64_t pages = pa_scan_pages(100, 1000);
     const uint64_t need[PA_SECTION_COUNT] = {
         PA_ACCOUNT_BYTES, PA_HISTOGRAM_BYTES,
         PA_STORE_BYTES,   pa_index_entries(1000) * 8,
         1000 * PA_TOKEN_BYTES, 1000 * PA_BOOK_BYTES,
         1000 * 8,         pa_cost_entries(1000) * 4,
         (PA_LINES_MAX + 1) * 8, 1000 * 8 * (uint64_t)pa_slot_words(10),
-        7 * PA_ARENA_ALIGN, PA_FRAME_BYTES};
+        7 * PA_ARENA_ALIGN, PA_FRAME_BYTES,
+        PA_SCAN_BYTES,    pa_cost_entries(1000) * 4,
+        1000 * PA_SCAN_HEAD_BYTES, 1000 * PA_SCAN_PLACE_BYTES,
+        100 * PA_SCAN_SLACK_BYTES, 100 * PA_SCAN_RELATION_BYTES,
+        1000 * PA_SCAN_LEG_BYTES, pages * PA_SCAN_PAGE_ROWS * PA_SCAN_ROW_BYTES,
+        pages * PA_SCAN_LANES_BYTES, 128 * 8};
     for (int section = 0; section < PA_SECTION_COUNT; section++) {
         const uint8_t *start = pa_arena_at((pa_arena *)block, section);
         const uint8_t *next = section + 1 < PA_SECTION_COUNT
@@ -115,6 +120,16 @@ static void test_a_count_outside_its_range_is_refused(void) {
         {.histogram_count = 1, .token_count = 1, .depth = PA_DEPTH_MAX + 1, .ladder_pages = 1},
         {.histogram_count = 1, .token_count = 1, .depth = 1,
          .ladder_pages = PA_LADDER_PAGES_MAX + 1},
+        {.histogram_count = 1, .relation_count = 1, .leg_count = 2, .opportunity_count = 1},
+        {1, 1, 1, 1, 0, 2, 0},
+        {1, 1, 1, 1, 0, 0, 1},
+        {1, 1, 1, 1, 1, 0, 1},
+        {1, 1, 1, 1, 1, 1, 1},
+        {1, 1, 1, 1, 1, 2, 0},
+        {1, 1, 1, 1, 1, 2, 3},
+        {1, 1, 1, 1, 1, 2, 2 * PA_RELATIONS_MAX},
+        {1, 1, 1, 1, PA_RELATIONS_MAX + 1, 2, 1},
+        {1, 1, 1, 1, 1, PA_LEGS_MAX + 1, 1},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         CHECK(pa_arena_bytes(&wrong[i], &bytes) == PA_E_RANGE && bytes == 7);
@@ -284,7 +299,7 @@ static void test_a_contradiction_with_a_right_checksum_is_corrupt(void) {
         {COUNT_AT, UINT32_MAX},         {TOKENS_AT, 1},
         {TOKENS_AT + 4, 1},             {TOKENS_AT + 8, 1},
         {SECTION_COUNT_AT, 0},          {SECTION_COUNT_AT, PA_SECTION_COUNT + 1},
-        {RESERVED_AT, 1},               {BUILD_AT + PA_BUILD_MAX - 4, UINT32_MAX},
+        {TOKENS_AT + 12, 1},            {BUILD_AT + PA_BUILD_MAX - 4, UINT32_MAX},
         {TABLE_AT, 0},                  {TABLE_AT + 8, 0},
         {TABLE_AT + 16, SMALL},         {TABLE_AT + 20, UINT32_MAX},
         {TABLE_AT + 24, UINT32_MAX},

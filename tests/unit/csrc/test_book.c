@@ -3,7 +3,7 @@
 #include "check.h"
 
 static pa_arena *fresh(uint32_t tokens, uint32_t depth, uint32_t pages) {
-    const pa_arena_config config = {1, tokens, depth, pages};
+    const pa_arena_config config = {1, tokens, depth, pages, 0, 0, 0};
     uint64_t bytes;
     CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);
     uint8_t *block = guarded(bytes);

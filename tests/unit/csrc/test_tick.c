@@ -6,7 +6,7 @@ static pa_arena *arena;
 static uint64_t now = 1000;
 
 static void fresh(void) {
-    const pa_arena_config config = {1, 2048, 4, 1024};
+    const pa_arena_config config = {1, 2048, 4, 1024, 0, 0, 0};
     uint64_t bytes;
     uint32_t slot;
     CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);

@@ -435,14 +435,18 @@ static uint32_t spread(const view *v, uint32_t slot, uint32_t first, uint32_t co
     return evaluations;
 }
 
-/* Before a relation is acted on: every cost of it as it is now, which may have changed with nobody
- * telling, and the slack from nothing else. */
+/* A token's cost as it is now, which may have changed with nobody telling. */
+static void catch_up(const view *v, uint32_t slot) {
+    const uint32_t cost = cost_now(v, slot);
+    if (cost != v->seen[slot]) {
+        (void)spread(v, slot, v->heads[slot].first, cost);
+    }
+}
+
+/* Before a relation is acted on: every cost of it as it is, and the slack from nothing else. */
 static int64_t ascertain(const view *v, const relation *r) {
     for (uint32_t i = r->first_leg; i != 0; i = v->legs[i - 1].next) {
-        const uint32_t slot = v->legs[i - 1].slot, cost = cost_now(v, slot);
-        if (cost != v->seen[slot]) {
-            (void)spread(v, slot, v->heads[slot].first, cost);
-        }
+        catch_up(v, v->legs[i - 1].slot);
     }
     slack *const s = &v->slacks[index_of(v, r)];
     const int64_t e6 = slack_of(v, r);
@@ -686,7 +690,7 @@ static bool legs_valid(const view *v, const pa_scan_leg *legs, uint32_t leg_coun
     return weights <= PA_RELATION_WEIGHT_MAX;
 }
 
-/* The next unused leg, its slot's cost up to date, at the head of its token's list. */
+/* The next unused leg, at the head of its token's list. */
 static uint32_t link_leg(const view *v, const pa_scan_leg *from, uint32_t relation_index) {
     pa_scan *const scan = v->scan;
     head *const h = &v->heads[from->slot];
@@ -696,9 +700,7 @@ static uint32_t link_leg(const view *v, const pa_scan_leg *from, uint32_t relati
     } else {
         at = ++scan->leg_high;
     }
-    if (h->first == 0) {
-        v->seen[from->slot] = cost_now(v, from->slot);
-    } else {
+    if (h->first != 0) {
         v->legs[h->first - 1].before = at;
     }
     v->legs[at - 1] = (leg){.slot = from->slot,
@@ -757,7 +759,7 @@ pa_status pa_scan_add(pa_arena *arena, const pa_scan_leg *legs, uint32_t leg_cou
                     .min_edge_e6 = min_edge_e6};
     v.slacks[at - 1] = (slack){0};
     for (uint32_t i = leg_count; i-- > 0;) {
-        (void)tell(&v, legs[i].slot); /* its other relations, if nobody told them */
+        catch_up(&v, legs[i].slot);
         const uint32_t linked = link_leg(&v, &legs[i], at - 1);
         v.legs[linked - 1].next = r->first_leg;
         r->first_leg = linked;

@@ -272,7 +272,7 @@ static uint64_t violated_anew(void) {
         int64_t sum = 0;
         for (uint32_t k = r->first_leg; k != 0; k = v.legs[k - 1].next) {
             const uint32_t cost = cost_now(&v, v.legs[k - 1].slot);
-            sum += cost == PA_COST_NONE ? INT64_C(1) << 40 : (int64_t)cost * v.places[k - 1].weight;
+            sum += cost == PA_COST_NONE ? INT64_C(1) << 40 : (int64_t)cost * v.legs[k - 1].weight;
         }
         found += sum < r->payoff_e6 - r->min_edge_e6;
     }

@@ -51,7 +51,7 @@ _Static_assert(FACTS_AT == 8 && offsetof(facts, layout_version) == 0 &&
                "a reader of any version finds version and length here");
 _Static_assert(sizeof(facts) == 128 + sizeof(extent) * PA_SECTION_COUNT,
                "no padding: the checksum covers nothing that is not written");
-_Static_assert(sizeof(facts) == 480, "another layout: raise PA_LAYOUT_VERSION");
+_Static_assert(sizeof(facts) == 496, "another layout: raise PA_LAYOUT_VERSION");
 _Static_assert(offsetof(struct pa_arena, owner_pid) == 512, "owner words: a line of their own");
 _Static_assert(sizeof(struct pa_arena) == 576, "another layout: raise PA_LAYOUT_VERSION");
 _Static_assert(sizeof(pa_arena_config) == 28, "crosses to Python, and is checksummed");
@@ -121,7 +121,11 @@ static uint64_t head_bytes(const pa_arena_config *config) {
 }
 
 static uint64_t place_bytes(const pa_arena_config *config) {
-    return (uint64_t)config->leg_count * PA_SCAN_PLACE_BYTES;
+    return pa_scan_chunks(config->token_count, config->leg_count) * PA_SCAN_CHUNK_BYTES;
+}
+
+static uint64_t placed_bytes(const pa_arena_config *config) {
+    return pa_scan_chunks(config->token_count, config->leg_count) * PA_SCAN_PLACED_BYTES;
 }
 
 static uint64_t slack_bytes(const pa_arena_config *config) {
@@ -167,6 +171,7 @@ static uint64_t (*const MAP[])(const pa_arena_config *) = {
     [PA_SECTION_SEEN] = seen_bytes,
     [PA_SECTION_HEADS] = head_bytes,
     [PA_SECTION_PLACES] = place_bytes,
+    [PA_SECTION_PLACED] = placed_bytes,
     [PA_SECTION_SLACKS] = slack_bytes,
     [PA_SECTION_RELATIONS] = relation_bytes,
     [PA_SECTION_LEGS] = leg_bytes,

@@ -45,15 +45,16 @@ typedef enum pa_section {
     PA_SECTION_LADDERS,     /* book/ladder.h: the pool of levels           */
     PA_SECTION_FRAME,       /* tick/tick.c: records of the frame at hand   */
     PA_SECTION_SCAN,        /* scan/scan.h: counters and the heads of lists */
-    PA_SECTION_SEEN,        /* scan/scan.c: a token's cost, as evaluated   */
-    PA_SECTION_HEADS,       /* scan/scan.c: a token's first place          */
-    PA_SECTION_PLACES,      /* scan/scan.c: where a token's costs stand    */
-    PA_SECTION_SLACKS,      /* scan/scan.c: what a relation lacks or has   */
-    PA_SECTION_RELATIONS,   /* scan/scan.c: the rest of a relation         */
-    PA_SECTION_LEGS,        /* scan/scan.c: the rest of a leg              */
-    PA_SECTION_ROWS,        /* scan/scan.c: weighted costs, 16 lanes a row */
-    PA_SECTION_LANES,       /* scan/scan.c: whose lane is whose            */
-    PA_SECTION_RING,        /* scan/scan.c: relations to look at           */
+    PA_SECTION_SEEN,        /* scan/table.h: a token's cost, as evaluated  */
+    PA_SECTION_HEADS,       /* scan/table.h: a token's first places        */
+    PA_SECTION_PLACES,      /* scan/table.h: where a token's costs stand   */
+    PA_SECTION_PLACED,      /* scan/table.h: whose places these are        */
+    PA_SECTION_SLACKS,      /* scan/table.h: what a relation lacks or has  */
+    PA_SECTION_RELATIONS,   /* scan/table.h: the rest of a relation        */
+    PA_SECTION_LEGS,        /* scan/table.h: its legs                      */
+    PA_SECTION_ROWS,        /* scan/kernel.h: weighted costs, 16 lanes each */
+    PA_SECTION_LANES,       /* scan/table.h: whose lanes these are         */
+    PA_SECTION_RING,        /* scan/table.h: relations to look at          */
     PA_SECTION_COUNT
 } pa_section;
 
@@ -135,10 +136,12 @@ const void *pa_arena_view(const pa_arena *arena, int section);
 #define PA_COST_LANES 16 /* the costs are read in whole vectors of so many */
 #define PA_SCAN_BYTES 4096
 #define PA_SCAN_HEAD_BYTES 8
-#define PA_SCAN_PLACE_BYTES 16
+#define PA_SCAN_CHUNK_PLACES 7
+#define PA_SCAN_CHUNK_BYTES 64  /* of so many places of a token */
+#define PA_SCAN_PLACED_BYTES 32
 #define PA_SCAN_SLACK_BYTES 16
 #define PA_SCAN_RELATION_BYTES 96
-#define PA_SCAN_LEG_BYTES 24
+#define PA_SCAN_LEG_BYTES 32
 #define PA_SCAN_ROW_BYTES 64    /* 16 lanes                                           */
 #define PA_SCAN_PAGE_ROWS 272   /* of relations of equal leg count; 257 rows are most */
 #define PA_SCAN_PAGE_LANES 1440 /* of relations of 2 legs, which take 3 rows          */
@@ -163,6 +166,11 @@ static inline uint64_t pa_scan_pages(uint32_t relations, uint32_t legs) {
         kinds += 1;
     }
     return ((uint64_t)relations + legs) / (16 * PA_SCAN_PAGE_ROWS / 2) + kinds;
+}
+
+/* Chunks that any places of `legs` legs of `tokens` fit into: each token has one that is not full. */
+static inline uint64_t pa_scan_chunks(uint32_t tokens, uint32_t legs) {
+    return (uint64_t)legs / PA_SCAN_CHUNK_PLACES + (tokens < legs ? tokens : legs);
 }
 
 /* Entries of the index: a power of two, at least twice the tokens. */

@@ -32,7 +32,8 @@ static void offer(const scan_view *v, scan_relation *r) {
 /* What found no room before, as far as it has some now. */
 static void offer_owed(const scan_view *v) {
     pa_scan *const scan = v->scan;
-    for (uint32_t i = 0; i < scan->relation_high && scan->owed_count != 0 && !ring_full(scan); ++i) {
+    const uint32_t high = scan->relation_high;
+    for (uint32_t i = 0; i < high && scan->owed_count != 0 && !ring_full(scan); ++i) {
         if ((v->relations[i].flags & SCAN_OWED) != 0) {
             offer(v, &v->relations[i]);
         }
@@ -51,7 +52,6 @@ void scan_end(const scan_view *v, scan_relation *r, pa_end why, uint64_t now_ns)
     scan_count(v->scan, PA_SCAN_ENDED_PRICE + (pa_scan_counter)(why - PA_END_PRICE), 1);
 }
 
-/* Whether its slack is positive, as its tokens' heads count it. */
 void scan_set_violated(const scan_view *v, scan_relation *r, bool violated) {
     if (((r->flags & SCAN_VIOLATED) != 0) == violated) {
         return;
@@ -108,30 +108,36 @@ static void sight(const scan_view *v, scan_relation *r, int32_t edge_e6, uint64_
 }
 
 /* A token's new cost into every relation of it; those it may have decided are queued. */
-static uint32_t spread(const scan_view *v, uint32_t slot, uint32_t first, uint32_t cost) {
+static uint32_t spread(const scan_view *v, uint32_t slot, uint32_t cost) {
+    const uint32_t old = v->seen[slot];
     uint32_t evaluations = 0;
     v->seen[slot] = cost;
-    for (uint32_t i = first; i != 0; ++evaluations) {
-        const scan_place *const p = &v->places[i - 1];
-        scan_slack *const s = &v->slacks[p->relation];
-        const uint32_t before = v->rows[p->cell], after = weighted(cost, p->weight);
-        const int64_t was = s->e6;
-        v->rows[p->cell] = after;
-        s->e6 = was + before - after;
-        s->evaluations += 1;
-        if (was > 0 || s->e6 > 0) {
-            scan_enqueue(v, p->relation);
+    for (uint32_t link = v->heads[slot].chunk; link != 0;) {
+        const scan_chunk *const chunk = &v->chunks[link - 1];
+        link = chunk->next;
+        for (uint32_t i = 0; i < chunk->used; ++i) {
+            const scan_place p = chunk->places[i];
+            const uint32_t index = p.what >> PLACE_RELATION_AT;
+            const uint32_t weight = p.what & ((1U << PLACE_RELATION_AT) - 1);
+            scan_slack *const s = &v->slacks[index];
+            const uint32_t after = weighted(cost, weight);
+            const int64_t was = s->e6, is = was + weighted(old, weight) - after;
+            v->rows[p.cell] = after;
+            s->e6 = is;
+            s->evaluations += 1;
+            if (was > 0 || is > 0) {
+                scan_enqueue(v, index);
+            }
         }
-        i = p->next;
+        evaluations += chunk->used;
     }
     return evaluations;
 }
 
-/* A token's cost as it is now, which may have changed with nobody telling. */
 void scan_catch_up(const scan_view *v, uint32_t slot) {
     const uint32_t cost = cost_now(v, slot);
     if (cost != v->seen[slot]) {
-        (void)spread(v, slot, v->heads[slot].first, cost);
+        (void)spread(v, slot, cost);
     }
 }
 
@@ -189,46 +195,66 @@ uint32_t scan_settle(const scan_view *v, uint64_t now_ns) {
 }
 
 /* A token whose cost is what it was: violated relations of it are seen again, with another book. */
-static void look_again(const scan_view *v, uint32_t first) {
-    for (uint32_t i = first; i != 0; i = v->places[i - 1].next) {
-        if (v->slacks[v->places[i - 1].relation].e6 > 0) {
-            scan_enqueue(v, v->places[i - 1].relation);
+static void look_again(const scan_view *v, uint32_t slot) {
+    for (uint32_t link = v->heads[slot].chunk; link != 0; link = v->chunks[link - 1].next) {
+        const scan_chunk *const chunk = &v->chunks[link - 1];
+        for (uint32_t i = 0; i < chunk->used; ++i) {
+            const uint32_t index = chunk->places[i].what >> PLACE_RELATION_AT;
+            if (v->slacks[index].e6 > 0) {
+                scan_enqueue(v, index);
+            }
         }
     }
 }
 
-/* How many relations a slot's new cost had to be told to. */
-static inline uint32_t tell(const scan_view *v, uint32_t slot) {
-    const scan_head h = v->heads[slot];
-    if (h.first == 0) {
-        return 0;
+/* The slots that pa_scan_changed found something to do for, and those behind them. */
+static __attribute__((noinline)) uint32_t tell(pa_scan *scan, pa_store *store,
+                                               const uint32_t *slots, uint32_t slot_count,
+                                               uint64_t now_ns) {
+    scan_view v;
+    uint32_t evaluations = 0;
+    view_at(scan, store, &v);
+    for (uint32_t i = 0; i < slot_count; ++i) {
+        const uint32_t slot = slots[i];
+        if (slot >= store->capacity || v.heads[slot].chunk == 0) {
+            continue;
+        }
+        const uint32_t cost = cost_now(&v, slot);
+        if (cost != v.seen[slot]) {
+            evaluations += spread(&v, slot, cost);
+        } else if (v.heads[slot].violated != 0) {
+            look_again(&v, slot);
+        }
     }
-    const uint32_t cost = cost_now(v, slot);
-    if (cost != v->seen[slot]) {
-        return spread(v, slot, h.first, cost);
-    }
-    if (h.violated != 0) {
-        look_again(v, h.first);
-    }
-    return 0;
+    scan_count(scan, PA_SCAN_EVALUATIONS, evaluations);
+    return scan_settle(&v, now_ns);
 }
 
+/* Most changes leave every cost as it was: that is seen without a view of everything. */
 uint32_t pa_scan_changed(pa_arena *arena, const uint32_t *slots, uint32_t slot_count,
                          uint64_t now_ns) {
-    scan_view v;
-    if (!open_view(arena, &v) || v.scan->relation_count == 0) {
+    pa_scan *const scan = scan_of(arena);
+    if (scan == NULL || scan->relation_count == 0) {
         return 0;
     }
-    uint32_t evaluations = 0;
+    pa_store *const store = pa_arena_at(arena, PA_SECTION_STORE);
+    if (scan->epoch != store->epoch) {
+        return 0;
+    }
+    const scan_head *const heads = (const void *)((char *)scan + scan->offsets[AT_HEADS]);
+    const uint32_t *const seen = (const void *)((char *)scan + scan->offsets[AT_SEEN]);
+    pa_books books;
+    pa_books_at(store, &books);
     for (uint32_t i = 0; i < slot_count; ++i) {
-        if (slots[i] < v.books.store->capacity) {
-            evaluations += tell(&v, slots[i]);
+        const uint32_t slot = slots[i];
+        if (slot < store->capacity && heads[slot].chunk != 0 &&
+            (heads[slot].violated != 0 ||
+             /* Relaxed: the owner reads what it wrote. */
+             atomic_load_explicit(&books.costs[slot], memory_order_relaxed) != seen[slot])) {
+            return tell(scan, store, slots + i, slot_count - i, now_ns);
         }
     }
-    if (evaluations != 0) {
-        scan_count(v.scan, PA_SCAN_EVALUATIONS, evaluations);
-    }
-    return v.scan->queue != 0 ? scan_settle(&v, now_ns) : 0;
+    return 0;
 }
 
 /* ---- the sweep ---- */
@@ -246,9 +272,9 @@ static uint32_t sweep_costs(const scan_view *v) {
         for (uint32_t word = 0; word < (n + 63) / 64; ++word) {
             for (; bits[word] != 0; bits[word] &= bits[word] - 1) {
                 const uint32_t slot = from + 64 * word + (uint32_t)__builtin_ctzll(bits[word]);
-                const uint32_t first = v->heads[slot].first;
-                untold += first != 0; /* without, it was not evaluated, only not seen */
-                (void)spread(v, slot, first, cost_now(v, slot));
+                /* One of no relation was not evaluated, only not seen. */
+                untold += v->heads[slot].chunk != 0;
+                (void)spread(v, slot, cost_now(v, slot));
             }
         }
     }
@@ -272,8 +298,8 @@ static uint32_t sweep_rows(const scan_view *v, uint32_t *violated) {
             continue;
         }
         const uint32_t blocks = (of->used + LANES - 1) / LANES;
-        pa_scan_kernel->sweep(v->rows + (uint64_t)page * PA_SCAN_PAGE_ROWS * LANES, of->leg_count, blocks,
-                      masks);
+        pa_scan_kernel->sweep(v->rows + (uint64_t)page * PA_SCAN_PAGE_ROWS * LANES, of->leg_count,
+                              blocks, masks);
         for (uint32_t block = 0; block < blocks; ++block) {
             for (uint32_t mask = masks[block]; mask != 0; mask &= mask - 1) {
                 const uint32_t index = of->owner[block * LANES + (uint32_t)__builtin_ctz(mask)];

@@ -57,9 +57,10 @@ static bool take_lane(const scan_view *v, uint32_t leg_count, uint32_t *page, ui
 void scan_fill_lane(const scan_view *v, const scan_relation *r) {
     uint32_t row = 0;
     for (uint32_t i = r->first_leg; i != 0; i = v->legs[i - 1].next, ++row) {
-        scan_place *const p = &v->places[i - 1];
-        p->cell = cell_of(r->page, r->leg_count, r->lane, row);
-        v->rows[p->cell] = weighted(v->seen[v->legs[i - 1].slot], p->weight);
+        const scan_leg *const l = &v->legs[i - 1];
+        const uint32_t cell = cell_of(r->page, r->leg_count, r->lane, row);
+        v->chunks[l->chunk].places[l->at].cell = cell;
+        v->rows[cell] = weighted(v->seen[l->slot], l->weight);
     }
     v->rows[cell_of(r->page, r->leg_count, r->lane, r->leg_count)] =
         (uint32_t)(r->payoff_e6 - r->min_edge_e6);
@@ -70,7 +71,7 @@ void scan_fill_lane(const scan_view *v, const scan_relation *r) {
 int64_t scan_slack_of(const scan_view *v, const scan_relation *r) {
     int64_t e6 = (int64_t)r->payoff_e6 - r->min_edge_e6;
     for (uint32_t i = r->first_leg; i != 0; i = v->legs[i - 1].next) {
-        e6 -= weighted(v->seen[v->legs[i - 1].slot], v->places[i - 1].weight);
+        e6 -= weighted(v->seen[v->legs[i - 1].slot], v->legs[i - 1].weight);
     }
     return e6;
 }
@@ -101,9 +102,13 @@ static void drop_lane(const scan_view *v, const scan_relation *r) {
 /* ---- the table ---- */
 
 pa_status pa_scan_recover(pa_arena *arena) {
-    static const int SECTIONS[AT_COUNT] = {PA_SECTION_SEEN,   PA_SECTION_HEADS,     PA_SECTION_PLACES,
-                                           PA_SECTION_SLACKS, PA_SECTION_RELATIONS, PA_SECTION_LEGS,
-                                           PA_SECTION_ROWS,   PA_SECTION_LANES,     PA_SECTION_RING};
+    static const int SECTIONS[AT_COUNT] = {
+        [AT_SEEN] = PA_SECTION_SEEN,     [AT_HEADS] = PA_SECTION_HEADS,
+        [AT_PLACES] = PA_SECTION_PLACES, [AT_PLACED] = PA_SECTION_PLACED,
+        [AT_SLACKS] = PA_SECTION_SLACKS, [AT_RELATIONS] = PA_SECTION_RELATIONS,
+        [AT_LEGS] = PA_SECTION_LEGS,     [AT_ROWS] = PA_SECTION_ROWS,
+        [AT_LANES] = PA_SECTION_LANES,   [AT_RING] = PA_SECTION_RING,
+    };
     pa_scan *const scan = scan_of(arena);
     if (scan == NULL) {
         return PA_E_CAPACITY;
@@ -129,7 +134,10 @@ pa_status pa_scan_recover(pa_arena *arena) {
     scan->relation_capacity = info.config.relation_count;
     scan->leg_capacity = info.config.leg_count;
     scan->ring_capacity = info.config.opportunity_count;
-    scan->page_capacity = (uint32_t)pa_scan_pages(info.config.relation_count, info.config.leg_count);
+    scan->page_capacity =
+        (uint32_t)pa_scan_pages(info.config.relation_count, info.config.leg_count);
+    scan->chunk_capacity =
+        (uint32_t)pa_scan_chunks(info.config.token_count, info.config.leg_count);
     scan->epoch = store->epoch;
     return PA_OK;
 }
@@ -155,42 +163,66 @@ static bool legs_valid(const scan_view *v, const pa_scan_leg *legs, uint32_t leg
     return weights <= PA_RELATION_WEIGHT_MAX;
 }
 
-/* The next unused leg, at the head of its token's list. */
-static uint32_t link_leg(const scan_view *v, const pa_scan_leg *from, uint32_t relation_index) {
+/* Room for one more place of a token, in its first chunk. */
+static scan_chunk *open_chunk(const scan_view *v, scan_head *h) {
     pa_scan *const scan = v->scan;
-    scan_head *const h = &v->heads[from->slot];
-    uint32_t at = scan->free_leg;
-    if (at != 0) {
-        scan->free_leg = v->legs[at - 1].next;
-    } else {
-        at = ++scan->leg_high;
+    if (h->chunk == 0 || v->chunks[h->chunk - 1].used == PA_SCAN_CHUNK_PLACES) {
+        uint32_t taken = scan->free_chunk;
+        if (taken != 0) {
+            scan->free_chunk = v->chunks[taken - 1].next;
+        } else {
+            assert(scan->chunk_high < scan->chunk_capacity);
+            taken = ++scan->chunk_high;
+        }
+        v->chunks[taken - 1].next = h->chunk;
+        v->chunks[taken - 1].used = 0;
+        h->chunk = taken;
     }
-    if (h->first != 0) {
-        v->legs[h->first - 1].before = at;
-    }
-    v->legs[at - 1] = (scan_leg){.slot = from->slot,
-                            .removals = v->books.tokens[from->slot].removals};
-    v->places[at - 1] =
-        (scan_place){.relation = relation_index, .next = h->first, .weight = from->weight};
-    h->first = at;
-    scan->leg_count += 1;
-    return at;
+    return &v->chunks[h->chunk - 1];
 }
 
-static void unlink_leg(const scan_view *v, uint32_t at) {
-    scan_leg *const l = &v->legs[at - 1];
-    const uint32_t next = v->places[at - 1].next;
-    if (l->before != 0) {
-        v->places[l->before - 1].next = next;
+/* The next unused leg, + 1, and its place, whose cell is not known yet. */
+static uint32_t link_leg(const scan_view *v, const pa_scan_leg *from, uint32_t relation_index) {
+    pa_scan *const scan = v->scan;
+    uint32_t linked = scan->free_leg;
+    if (linked != 0) {
+        scan->free_leg = v->legs[linked - 1].next;
     } else {
-        v->heads[l->slot].first = next;
+        linked = ++scan->leg_high;
     }
-    if (next != 0) {
-        v->legs[next - 1].before = l->before;
+    scan_chunk *const chunk = open_chunk(v, &v->heads[from->slot]);
+    const uint32_t index = (uint32_t)(chunk - v->chunks), at = chunk->used++;
+    chunk->places[at] = (scan_place){.what = relation_index << PLACE_RELATION_AT | from->weight};
+    v->placed[index].legs[at] = linked - 1;
+    v->legs[linked - 1] = (scan_leg){.slot = from->slot,
+                                     .weight = from->weight,
+                                     .removals = v->books.tokens[from->slot].removals,
+                                     .chunk = index,
+                                     .at = at};
+    scan->leg_count += 1;
+    return linked;
+}
+
+/* Give a leg back; the last of its token's places moves to where its own was. */
+static void unlink_leg(const scan_view *v, uint32_t linked) {
+    pa_scan *const scan = v->scan;
+    scan_leg *const l = &v->legs[linked - 1];
+    scan_head *const h = &v->heads[l->slot];
+    const uint32_t index = h->chunk - 1;
+    scan_chunk *const first = &v->chunks[index];
+    const uint32_t at = --first->used, moved = v->placed[index].legs[at];
+    v->chunks[l->chunk].places[l->at] = first->places[at];
+    v->placed[l->chunk].legs[l->at] = moved;
+    v->legs[moved].chunk = l->chunk;
+    v->legs[moved].at = l->at;
+    if (first->used == 0) {
+        h->chunk = first->next;
+        first->next = scan->free_chunk;
+        scan->free_chunk = index + 1;
     }
-    l->next = v->scan->free_leg;
-    v->scan->free_leg = at;
-    v->scan->leg_count -= 1;
+    l->next = scan->free_leg;
+    scan->free_leg = linked;
+    scan->leg_count -= 1;
 }
 
 pa_status pa_scan_add(pa_arena *arena, const pa_scan_leg *legs, uint32_t leg_count,
@@ -257,7 +289,7 @@ void scan_copy(const scan_view *v, const scan_relation *r, pa_relation *out) {
     for (uint32_t i = r->first_leg; i != 0; i = v->legs[i - 1].next) {
         const scan_leg *const l = &v->legs[i - 1];
         out->legs[n++] =
-            (pa_relation_leg){l->slot, v->places[i - 1].weight, l->version, l->cost_e6};
+            (pa_relation_leg){l->slot, l->weight, l->version, l->cost_e6};
     }
 }
 

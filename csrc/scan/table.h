@@ -16,42 +16,68 @@ enum {
     SCAN_OWED = 8      /* should be, but the ring was full                  */
 };
 
-enum { AT_SEEN, AT_HEADS, AT_PLACES, AT_SLACKS, AT_RELATIONS, AT_LEGS, AT_ROWS, AT_LANES, AT_RING, AT_COUNT };
+enum {
+    AT_SEEN,
+    AT_HEADS,
+    AT_PLACES,
+    AT_PLACED,
+    AT_SLACKS,
+    AT_RELATIONS,
+    AT_LEGS,
+    AT_ROWS,
+    AT_LANES,
+    AT_RING,
+    AT_COUNT
+};
 
 /* What is linked by "+ 1" is so that 0, of which the arena is made, is the end. */
 typedef struct pa_scan {
     uint64_t offsets[AT_COUNT]; /* of the other sections, from this one */
     uint32_t epoch;             /* of the books that the relations are about */
-    uint32_t relation_capacity, leg_capacity, ring_capacity, page_capacity;
-    uint32_t relation_count, relation_high, free_relation; /* now, ever used, first to reuse + 1 */
+    uint32_t relation_capacity, leg_capacity, ring_capacity, page_capacity, chunk_capacity;
+    uint32_t relation_count, relation_high, free_relation; /* now, ever, first to reuse + 1 */
     uint32_t leg_count, leg_high, free_leg;
     uint32_t page_count, page_high, free_page;
+    uint32_t chunk_high, free_chunk;
     uint32_t violated_count, owed_count;
     uint32_t head, tail;  /* of the ring: next out, next in; they wrap */
     uint32_t queue;       /* first of those to evaluate, + 1           */
-    uint32_t last_page[PA_RELATION_LEGS_MAX + 1]; /* of each leg count, + 1: the only one not full */
+    uint32_t last_page[PA_RELATION_LEGS_MAX + 1]; /* of a leg count, + 1: the one not full */
     _Alignas(64) _Atomic uint64_t counters[PA_SCAN_COUNT];
 } pa_scan;
 
 typedef struct scan_head {
-    uint32_t first;    /* of the token's places, + 1     */
-    uint32_t violated; /* of its relations               */
+    uint32_t chunk;    /* the first, and only one not full, of its places, + 1 */
+    uint32_t violated; /* of its relations                                      */
 } scan_head;
 
 /* One leg, as a changed cost finds it. */
 typedef struct scan_place {
-    uint32_t cell; /* in the rows                */
-    uint32_t relation;
-    uint32_t next; /* place of the same token, + 1 */
-    uint32_t weight;
+    uint32_t cell; /* in the rows                             */
+    uint32_t what; /* relation << PLACE_RELATION_AT | weight  */
 } scan_place;
 
-/* The same leg, as its relation has it; of the same index. */
+#define PLACE_RELATION_AT 10
+
+typedef struct scan_chunk {
+    uint32_t next; /* of the same token, all of them full, + 1; next free one if free */
+    uint32_t used;
+    scan_place places[PA_SCAN_CHUNK_PLACES];
+} scan_chunk;
+
+/* Whose places a chunk has: indices of legs. */
+typedef struct scan_placed {
+    uint32_t legs[PA_SCAN_CHUNK_PLACES];
+    uint32_t reserved;
+} scan_placed;
+
+/* The same leg, as its relation has it. */
 typedef struct scan_leg {
     uint32_t slot;
+    uint32_t weight;
     uint32_t removals; /* of that slot's token, when entered: the slot may be another's now */
-    uint32_t next;     /* leg of the same relation, + 1 */
-    uint32_t before;   /* place of the same token, + 1  */
+    uint32_t next;     /* leg of the same relation, + 1; next free one if free */
+    uint32_t chunk, at; /* its place */
     uint32_t version, cost_e6;
 } scan_leg;
 
@@ -85,7 +111,11 @@ typedef struct scan_lanes {
 
 _Static_assert(sizeof(pa_scan) <= PA_SCAN_BYTES, "fits its section");
 _Static_assert(sizeof(scan_head) == PA_SCAN_HEAD_BYTES, "fits its place");
-_Static_assert(sizeof(scan_place) == PA_SCAN_PLACE_BYTES, "4 per cache line");
+_Static_assert(sizeof(scan_chunk) == PA_SCAN_CHUNK_BYTES, "a cache line");
+_Static_assert(sizeof(scan_placed) == PA_SCAN_PLACED_BYTES, "fits its place");
+_Static_assert(PA_RELATIONS_MAX <= 1 << (32 - PLACE_RELATION_AT) &&
+                   PA_RELATION_WEIGHT_MAX < 1 << PLACE_RELATION_AT,
+               "fit into a word");
 _Static_assert(sizeof(scan_slack) == PA_SCAN_SLACK_BYTES, "4 per cache line");
 _Static_assert(sizeof(scan_relation) == PA_SCAN_RELATION_BYTES, "fits its place");
 _Static_assert(sizeof(scan_leg) == PA_SCAN_LEG_BYTES, "fits its place");
@@ -104,7 +134,8 @@ typedef struct scan_view {
     pa_scan *scan;
     uint32_t *seen;
     scan_head *heads;
-    scan_place *places;
+    scan_chunk *chunks;
+    scan_placed *placed;
     scan_slack *slacks;
     scan_relation *relations;
     scan_leg *legs;
@@ -129,7 +160,8 @@ static inline void view_at(pa_scan *scan, pa_store *store, scan_view *out) {
     out->scan = scan;
     out->seen = (void *)(base + scan->offsets[AT_SEEN]);
     out->heads = (void *)(base + scan->offsets[AT_HEADS]);
-    out->places = (void *)(base + scan->offsets[AT_PLACES]);
+    out->chunks = (void *)(base + scan->offsets[AT_PLACES]);
+    out->placed = (void *)(base + scan->offsets[AT_PLACED]);
     out->slacks = (void *)(base + scan->offsets[AT_SLACKS]);
     out->relations = (void *)(base + scan->offsets[AT_RELATIONS]);
     out->legs = (void *)(base + scan->offsets[AT_LEGS]);

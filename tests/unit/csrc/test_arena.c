@@ -11,8 +11,8 @@
 #define SECTION_COUNT_AT 60
 #define BUILD_AT 64
 #define TABLE_AT 128
-#define SUM_AT 480
-#define JUDGED_BYTES 488
+#define SUM_AT 496
+#define JUDGED_BYTES 504
 #define HEADER_BYTES 576
 #define SMALL (4096 + 4096 + 20480) /* one histogram */
 
@@ -80,7 +80,7 @@ static void test_the_books_sections_have_room_for_what_was_asked(void) {
     CHECK(pa_arena_bytes(&config, &bytes) == PA_OK);
     uint8_t *block = guarded(bytes);
     CHECK(pa_arena_init(block, bytes, &config, BUILD, 1) == PA_OK);
-    const uint64_t pages = pa_scan_pages(100, 1000);
+    const uint64_t pages = pa_scan_pages(100, 1000), chunks = pa_scan_chunks(1000, 1000);
     const uint64_t need[PA_SECTION_COUNT] = {
         PA_ACCOUNT_BYTES, PA_HISTOGRAM_BYTES,
         PA_STORE_BYTES,   pa_index_entries(1000) * 8,
@@ -89,7 +89,8 @@ static void test_the_books_sections_have_room_for_what_was_asked(void) {
         (PA_LINES_MAX + 1) * 8, 1000 * 8 * (uint64_t)pa_slot_words(10),
         7 * PA_ARENA_ALIGN, PA_FRAME_BYTES,
         PA_SCAN_BYTES,    pa_cost_entries(1000) * 4,
-        1000 * PA_SCAN_HEAD_BYTES, 1000 * PA_SCAN_PLACE_BYTES,
+        1000 * PA_SCAN_HEAD_BYTES, chunks * PA_SCAN_CHUNK_BYTES,
+        chunks * PA_SCAN_PLACED_BYTES,
         100 * PA_SCAN_SLACK_BYTES, 100 * PA_SCAN_RELATION_BYTES,
         1000 * PA_SCAN_LEG_BYTES, pages * PA_SCAN_PAGE_ROWS * PA_SCAN_ROW_BYTES,
         pages * PA_SCAN_LANES_BYTES, 128 * 8};

@@ -20,21 +20,53 @@ AVX2 static inline uint32_t violated(__m256i sum, __m256i any, __m256i bound) {
     return signs(_mm256_andnot_si256(_mm256_slli_epi32(any, 1), _mm256_cmpgt_epi32(bound, sum)));
 }
 
-AVX2 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t *masks) {
+/* Inlined with `legs` known, it has no inner loop. */
+AVX2 static inline __attribute__((always_inline)) void sweep_legs(const uint32_t *rows,
+                                                                  uint32_t legs, uint32_t blocks,
+                                                                  uint16_t *masks) {
     for (uint32_t block = 0; block < blocks; ++block) {
         __m256i sum = load(rows), any = sum;
         __m256i sum_2 = load(rows + HALF), any_2 = sum_2;
-        rows += LANES;
-        for (uint32_t leg = 1; leg < legs; ++leg, rows += LANES) {
-            const __m256i cost = load(rows), cost_2 = load(rows + HALF);
+        for (uint32_t leg = 1; leg < legs; ++leg) {
+            const __m256i cost = load(rows + leg * LANES);
+            const __m256i cost_2 = load(rows + leg * LANES + HALF);
             sum = _mm256_add_epi32(sum, cost);
             any = _mm256_or_si256(any, cost);
             sum_2 = _mm256_add_epi32(sum_2, cost_2);
             any_2 = _mm256_or_si256(any_2, cost_2);
         }
+        rows += legs * LANES;
         masks[block] = (uint16_t)(violated(sum, any, load(rows)) |
                                   violated(sum_2, any_2, load(rows + HALF)) << HALF);
         rows += LANES;
+    }
+}
+
+AVX2 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t *masks) {
+    switch (legs) { /* most relations are of few legs */
+    case 2:
+        sweep_legs(rows, 2, blocks, masks);
+        break;
+    case 3:
+        sweep_legs(rows, 3, blocks, masks);
+        break;
+    case 4:
+        sweep_legs(rows, 4, blocks, masks);
+        break;
+    case 5:
+        sweep_legs(rows, 5, blocks, masks);
+        break;
+    case 6:
+        sweep_legs(rows, 6, blocks, masks);
+        break;
+    case 7:
+        sweep_legs(rows, 7, blocks, masks);
+        break;
+    case 8:
+        sweep_legs(rows, 8, blocks, masks);
+        break;
+    default:
+        sweep_legs(rows, legs, blocks, masks);
     }
 }
 
@@ -101,33 +133,37 @@ AVX2 static inline uint32_t unmirrored_8(__m256i tops) {
     return bad | (bad & 0x55) << 1 | (bad >> 1 & 0x55);
 }
 
-/* As in scan_avx512.c. */
-AVX2 static uint32_t by_pairs(const uint64_t *tops, const uint32_t *pairs, size_t count, size_t at,
-                              uint32_t wrong) {
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i beside = _mm256_xor_si256(
-        _mm256_add_epi32(_mm256_set1_epi32((int)at), lanes), _mm256_set1_epi32(1));
-    const __m256i told = load(pairs + at);
-    const uint32_t near = signs(_mm256_cmpeq_epi32(told, beside));
-    const uint32_t none = signs(_mm256_cmpeq_epi32(told, _mm256_set1_epi32(-1)));
-    wrong &= near;
-    for (uint32_t far = ~(near | none) & 0xFF; far != 0; far &= far - 1) {
-        const uint32_t lane = _tzcnt_u32(far);
-        wrong |= (uint32_t)top_unmirrored(tops, count, at + lane, pairs[at + lane]) << lane;
+/* The bits of 8 tops from `at`, of which `wrong` are no mirror of their neighbour: kept where that is
+ * their pair, else looked up. */
+AVX2 static __attribute__((noinline)) uint32_t by_pairs(const uint64_t *tops, const uint32_t *pairs,
+                                                        size_t count, size_t at, uint32_t wrong) {
+    for (uint32_t lane = 0; lane < HALF; ++lane) {
+        if (pairs[at + lane] != ((at + lane) ^ 1)) {
+            const bool far = top_unmirrored(tops, count, at + lane, pairs[at + lane]);
+            wrong = (wrong & ~(1U << lane)) | (uint32_t)far << lane;
+        }
     }
     return wrong;
 }
 
+/* Whether all of 8 slots are pairs of neighbours: `beside` are these. */
+AVX2 static inline bool beside_8(const uint32_t *pairs, __m256i beside) {
+    const __m256i differ = _mm256_xor_si256(load(pairs), beside);
+    return _mm256_testz_si256(differ, differ) != 0;
+}
+
 AVX2 static void mirror(const uint64_t *tops, const uint32_t *pairs, size_t count, uint64_t *bits) {
+    __m256i beside = _mm256_setr_epi32(1, 0, 3, 2, 5, 4, 7, 6);
     for (size_t from = 0; from < count; from += 64) {
         const size_t n = count - from < 64 ? count - from : 64;
         uint64_t word = 0;
         size_t i = 0;
         for (; i + HALF <= n; i += HALF) {
             uint32_t wrong = unmirrored_8(low_halves(tops + from + i));
-            if (pairs != NULL) {
+            if (pairs != NULL && !beside_8(pairs + from + i, beside)) {
                 wrong = by_pairs(tops, pairs, count, from + i, wrong);
             }
+            beside = _mm256_add_epi32(beside, _mm256_set1_epi32(HALF));
             word |= (uint64_t)wrong << i;
         }
         for (; i < n; ++i) {

@@ -5,19 +5,61 @@
 
 #define AVX512 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,bmi,bmi2,popcnt")))
 
-AVX512 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t *masks) {
+/* OR of three. */
+#define ANY(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0xFE)
+
+/* Inlined with `legs` known, it has no inner loop. */
+AVX512 static inline __attribute__((always_inline)) void sweep_legs(const uint32_t *rows,
+                                                                    uint32_t legs, uint32_t blocks,
+                                                                    uint16_t *masks) {
     const __m512i none = _mm512_set1_epi32(PA_COST_NONE);
     for (uint32_t block = 0; block < blocks; ++block) {
-        __m512i sum = _mm512_loadu_si512(rows), any = sum;
-        rows += LANES;
-        for (uint32_t leg = 1; leg < legs; ++leg, rows += LANES) {
-            const __m512i cost = _mm512_loadu_si512(rows);
-            sum = _mm512_add_epi32(sum, cost);
-            any = _mm512_or_si512(any, cost);
+        const __m512i first = _mm512_loadu_si512(rows), second = _mm512_loadu_si512(rows + LANES);
+        __m512i sum = _mm512_add_epi32(first, second), any = _mm512_or_si512(first, second);
+        uint32_t leg = 2;
+        for (; leg + 2 <= legs; leg += 2) {
+            const __m512i a = _mm512_loadu_si512(rows + leg * LANES);
+            const __m512i b = _mm512_loadu_si512(rows + (leg + 1) * LANES);
+            sum = _mm512_add_epi32(sum, _mm512_add_epi32(a, b));
+            any = ANY(any, a, b);
         }
-        const __mmask16 bought = _mm512_testn_epi32_mask(any, none);
-        masks[block] = _mm512_mask_cmplt_epi32_mask(bought, sum, _mm512_loadu_si512(rows));
-        rows += LANES;
+        if (leg < legs) {
+            const __m512i last = _mm512_loadu_si512(rows + leg * LANES);
+            sum = _mm512_add_epi32(sum, last);
+            any = _mm512_or_si512(any, last);
+        }
+        const __m512i bound = _mm512_loadu_si512(rows + legs * LANES);
+        const __mmask16 below = _mm512_cmplt_epi32_mask(sum, bound);
+        masks[block] = _mm512_mask_testn_epi32_mask(below, any, none);
+        rows += (legs + 1) * LANES;
+    }
+}
+
+AVX512 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t *masks) {
+    switch (legs) { /* most relations are of few legs */
+    case 2:
+        sweep_legs(rows, 2, blocks, masks);
+        break;
+    case 3:
+        sweep_legs(rows, 3, blocks, masks);
+        break;
+    case 4:
+        sweep_legs(rows, 4, blocks, masks);
+        break;
+    case 5:
+        sweep_legs(rows, 5, blocks, masks);
+        break;
+    case 6:
+        sweep_legs(rows, 6, blocks, masks);
+        break;
+    case 7:
+        sweep_legs(rows, 7, blocks, masks);
+        break;
+    case 8:
+        sweep_legs(rows, 8, blocks, masks);
+        break;
+    default:
+        sweep_legs(rows, legs, blocks, masks);
     }
 }
 
@@ -97,8 +139,9 @@ AVX512 static inline uint64_t unmirrored_16(__m512i tops) {
 
 /* The bits of 16 tops from `at`, of which `wrong` are no mirror of their neighbour: kept where that is
  * their pair, else looked up. */
-AVX512 static uint64_t by_pairs(const uint64_t *tops, const uint32_t *pairs, size_t count, size_t at,
-                                __mmask16 in, uint64_t wrong) {
+AVX512 static __attribute__((noinline)) uint64_t by_pairs(const uint64_t *tops,
+                                                          const uint32_t *pairs, size_t count,
+                                                          size_t at, __mmask16 in, uint64_t wrong) {
     const __m512i lanes =
         _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i beside = _mm512_xor_si512(
@@ -115,14 +158,43 @@ AVX512 static uint64_t by_pairs(const uint64_t *tops, const uint32_t *pairs, siz
     return wrong;
 }
 
+/* Whether all of 64 slots from `at` are pairs of neighbours. */
+AVX512 static inline int beside_64(const uint32_t *pairs, size_t at) {
+    const __m512i step = _mm512_set1_epi32(LANES);
+    __m512i beside = _mm512_add_epi32(
+        _mm512_set1_epi32((int)at), _mm512_setr_epi32(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+    __m512i differ = _mm512_setzero_si512();
+    for (int i = 0; i < 64; i += LANES) {
+        /* differ | (told ^ beside) */
+        differ = _mm512_ternarylogic_epi32(differ, _mm512_loadu_si512(pairs + at + i), beside, 0xF6);
+        beside = _mm512_add_epi32(beside, step);
+    }
+    return _mm512_test_epi32_mask(differ, differ) == 0;
+}
+
 AVX512 static void mirror(const uint64_t *tops, const uint32_t *pairs, size_t count, uint64_t *bits) {
-    for (size_t from = 0; from < count; from += 64) {
-        const size_t n = count - from < 64 ? count - from : 64;
+    size_t from = 0;
+    for (; from + 64 <= count; from += 64) {
         uint64_t word = 0;
-        for (size_t i = 0; i < n; i += LANES) {
-            const __mmask16 in = within(n - i);
+        for (int i = 0; i < 64; i += LANES) {
+            word |= unmirrored_16(low_halves(tops + from + i, 0xFFFF)) << i;
+        }
+        if (pairs != NULL && !beside_64(pairs, from)) {
+            uint64_t told = 0;
+            for (int i = 0; i < 64; i += LANES) {
+                told |= by_pairs(tops, pairs, count, from + (size_t)i, 0xFFFF, word >> i & 0xFFFF)
+                        << i;
+            }
+            word = told;
+        }
+        *bits++ = word;
+    }
+    if (from < count) {
+        uint64_t word = 0;
+        for (size_t i = 0; i < count - from; i += LANES) {
+            const __mmask16 in = within(count - from - i);
             uint64_t wrong = unmirrored_16(low_halves(tops + from + i, in)) & in;
-            if ((n - i) % 2 != 0 && n - i < LANES) { /* the last one has no neighbour */
+            if (count % 2 != 0 && i + LANES > count - from) { /* the last one has no neighbour */
                 wrong &= in >> 1;
             }
             if (pairs != NULL) {
@@ -130,7 +202,7 @@ AVX512 static void mirror(const uint64_t *tops, const uint32_t *pairs, size_t co
             }
             word |= wrong << i;
         }
-        *bits++ = word;
+        *bits = word;
     }
 }
 

@@ -288,25 +288,35 @@ static void judge_queue(const scan_view *v) {
     }
 }
 
+enum { MASK_WORDS = (PA_SCAN_PAGE_LANES / LANES + 3) / 4 }; /* of the masks of a page, by fours */
+
+/* Queue the violated lanes of a page; how many whose slack says otherwise. */
+static uint32_t take_masks(const scan_view *v, const scan_lanes *of, uint64_t *words,
+                           uint32_t word_count, uint32_t *violated) {
+    uint32_t wrong = 0;
+    for (uint32_t word = 0; word < word_count; ++word) {
+        for (; words[word] != 0; words[word] &= words[word] - 1) {
+            const uint32_t lane = 64 * word + (uint32_t)__builtin_ctzll(words[word]);
+            wrong += v->slacks[of->owner[lane]].e6 <= 0;
+            *violated += 1;
+            scan_enqueue(v, of->owner[lane]);
+        }
+    }
+    return wrong;
+}
+
 /* Queue every violated lane; how many whose slack says otherwise. */
 static uint32_t sweep_rows(const scan_view *v, uint32_t *violated) {
-    uint16_t masks[PA_SCAN_PAGE_LANES / LANES];
+    uint64_t words[MASK_WORDS]; /* lane i of the page is bit i % 64 of word i / 64 */
     uint32_t wrong = 0;
     for (uint32_t page = 0; page < v->scan->page_high; ++page) {
         const scan_lanes *const of = &v->lanes[page];
-        if (of->leg_count == 0) {
-            continue;
-        }
-        const uint32_t blocks = (of->used + LANES - 1) / LANES;
-        pa_scan_kernel->sweep(v->rows + (uint64_t)page * PA_SCAN_PAGE_ROWS * LANES, of->leg_count,
-                              blocks, masks);
-        for (uint32_t block = 0; block < blocks; ++block) {
-            for (uint32_t mask = masks[block]; mask != 0; mask &= mask - 1) {
-                const uint32_t index = of->owner[block * LANES + (uint32_t)__builtin_ctz(mask)];
-                wrong += v->slacks[index].e6 <= 0;
-                *violated += 1;
-                scan_enqueue(v, index);
-            }
+        const uint32_t blocks = (of->used + LANES - 1) / LANES, word_count = (blocks + 3) / 4;
+        if (blocks != 0) { /* a free page has none */
+            words[word_count - 1] = 0;
+            pa_scan_kernel->sweep(v->rows + (uint64_t)page * PA_SCAN_PAGE_ROWS * LANES,
+                                  of->leg_count, blocks, (uint16_t *)words);
+            wrong += take_masks(v, of, words, word_count, violated);
         }
     }
     return wrong;

@@ -171,15 +171,14 @@ static uint32_t pairs[65536];
 
 /* As sweep_rows of evaluate.c, which queues what it finds. */
 static uint64_t pass_sweep(const contestant *c) {
-    uint64_t words[(PA_SCAN_PAGE_LANES / LANES + 3) / 4], found = 0;
+    uint64_t found = 0, lanes[(PA_SCAN_PAGE_LANES + 63) / 64];
     for (uint32_t page = 0; page < v.scan->page_high; ++page) {
         const scan_lanes *const of = &v.lanes[page];
-        const uint32_t blocks = (of->used + LANES - 1) / LANES, word_count = (blocks + 3) / 4;
-        words[word_count - 1] = 0;
+        const uint32_t blocks = (of->used + LANES - 1) / LANES;
         c->kernel->sweep(v.rows + (uint64_t)page * PA_SCAN_PAGE_ROWS * LANES, of->leg_count, blocks,
-                         (uint16_t *)words);
-        for (uint32_t word = 0; word < word_count; ++word) {
-            for (; words[word] != 0; words[word] &= words[word] - 1) {
+                         lanes);
+        for (uint32_t word = 0; word < (blocks + 3) / 4; ++word) {
+            for (; lanes[word] != 0; lanes[word] &= lanes[word] - 1) {
                 found += 1;
             }
         }

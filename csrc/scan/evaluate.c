@@ -288,15 +288,13 @@ static void judge_queue(const scan_view *v) {
     }
 }
 
-enum { MASK_WORDS = (PA_SCAN_PAGE_LANES / LANES + 3) / 4 }; /* of the masks of a page, by fours */
-
 /* Queue the violated lanes of a page; how many whose slack says otherwise. */
-static uint32_t take_masks(const scan_view *v, const scan_lanes *of, uint64_t *words,
+static uint32_t take_lanes(const scan_view *v, const scan_lanes *of, uint64_t *bits,
                            uint32_t word_count, uint32_t *violated) {
     uint32_t wrong = 0;
     for (uint32_t word = 0; word < word_count; ++word) {
-        for (; words[word] != 0; words[word] &= words[word] - 1) {
-            const uint32_t lane = 64 * word + (uint32_t)__builtin_ctzll(words[word]);
+        for (; bits[word] != 0; bits[word] &= bits[word] - 1) {
+            const uint32_t lane = 64 * word + (uint32_t)__builtin_ctzll(bits[word]);
             wrong += v->slacks[of->owner[lane]].e6 <= 0;
             *violated += 1;
             scan_enqueue(v, of->owner[lane]);
@@ -307,17 +305,14 @@ static uint32_t take_masks(const scan_view *v, const scan_lanes *of, uint64_t *w
 
 /* Queue every violated lane; how many whose slack says otherwise. */
 static uint32_t sweep_rows(const scan_view *v, uint32_t *violated) {
-    uint64_t words[MASK_WORDS]; /* lane i of the page is bit i % 64 of word i / 64 */
+    uint64_t bits[(PA_SCAN_PAGE_LANES + 63) / 64];
     uint32_t wrong = 0;
     for (uint32_t page = 0; page < v->scan->page_high; ++page) {
         const scan_lanes *const of = &v->lanes[page];
-        const uint32_t blocks = (of->used + LANES - 1) / LANES, word_count = (blocks + 3) / 4;
-        if (blocks != 0) { /* a free page has none */
-            words[word_count - 1] = 0;
-            pa_scan_kernel->sweep(v->rows + (uint64_t)page * PA_SCAN_PAGE_ROWS * LANES,
-                                  of->leg_count, blocks, (uint16_t *)words);
-            wrong += take_masks(v, of, words, word_count, violated);
-        }
+        const uint32_t blocks = (of->used + LANES - 1) / LANES; /* a free page has none */
+        pa_scan_kernel->sweep(v->rows + (uint64_t)page * PA_SCAN_PAGE_ROWS * LANES, of->leg_count,
+                              blocks, bits);
+        wrong += take_lanes(v, of, bits, (blocks + 3) / 4, violated);
     }
     return wrong;
 }

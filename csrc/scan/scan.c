@@ -78,18 +78,19 @@ static uint64_t draw(uint64_t *state) {
 }
 
 static bool sweeps_agree(const scan_kernel *k) {
-    uint32_t rows[4 * 6 * LANES];
+    enum { BLOCKS = 7 };
+    uint32_t rows[BLOCKS * 14 * LANES];
     uint64_t state = 1;
-    for (uint32_t legs = 2; legs <= 5; ++legs) {
-        uint16_t ours[4], theirs[4];
-        for (uint32_t i = 0; i < 4 * (legs + 1) * LANES; ++i) {
+    for (uint32_t legs = 2; legs <= 13; ++legs) { /* every way through a kernel */
+        uint64_t ours[2], theirs[2];
+        for (uint32_t i = 0; i < BLOCKS * (legs + 1) * LANES; ++i) {
             const uint32_t bound = (legs + 1) * LANES;
             const uint64_t z = draw(&state);
             rows[i] = z >> 60 == 0 ? PA_COST_NONE : (uint32_t)(z % 1000000);
             rows[i] = i % bound >= legs * LANES ? (uint32_t)(z % (1000000 * legs)) : rows[i];
         }
-        k->sweep(rows, legs, 4, ours);
-        PA_SCAN_SCALAR.sweep(rows, legs, 4, theirs);
+        k->sweep(rows, legs, BLOCKS, ours);
+        PA_SCAN_SCALAR.sweep(rows, legs, BLOCKS, theirs);
         if (memcmp(ours, theirs, sizeof ours) != 0) {
             return false;
         }

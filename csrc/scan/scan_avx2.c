@@ -20,54 +20,58 @@ AVX2 static inline uint32_t violated(__m256i sum, __m256i any, __m256i bound) {
     return signs(_mm256_andnot_si256(_mm256_slli_epi32(any, 1), _mm256_cmpgt_epi32(bound, sum)));
 }
 
+/* The violated lanes of one block. */
+AVX2 static inline __attribute__((always_inline)) uint64_t block_mask(const uint32_t *rows,
+                                                                      uint32_t legs) {
+    __m256i sum = load(rows), any = sum;
+    __m256i sum_2 = load(rows + HALF), any_2 = sum_2;
+    for (uint32_t leg = 1; leg < legs; ++leg) {
+        const __m256i cost = load(rows + leg * LANES), cost_2 = load(rows + leg * LANES + HALF);
+        sum = _mm256_add_epi32(sum, cost);
+        any = _mm256_or_si256(any, cost);
+        sum_2 = _mm256_add_epi32(sum_2, cost_2);
+        any_2 = _mm256_or_si256(any_2, cost_2);
+    }
+    rows += legs * LANES;
+    return violated(sum, any, load(rows)) | violated(sum_2, any_2, load(rows + HALF)) << HALF;
+}
+
 /* Inlined with `legs` known, it has no inner loop. */
 AVX2 static inline __attribute__((always_inline)) void sweep_legs(const uint32_t *rows,
                                                                   uint32_t legs, uint32_t blocks,
-                                                                  uint16_t *masks) {
-    for (uint32_t block = 0; block < blocks; ++block) {
-        __m256i sum = load(rows), any = sum;
-        __m256i sum_2 = load(rows + HALF), any_2 = sum_2;
-        for (uint32_t leg = 1; leg < legs; ++leg) {
-            const __m256i cost = load(rows + leg * LANES);
-            const __m256i cost_2 = load(rows + leg * LANES + HALF);
-            sum = _mm256_add_epi32(sum, cost);
-            any = _mm256_or_si256(any, cost);
-            sum_2 = _mm256_add_epi32(sum_2, cost_2);
-            any_2 = _mm256_or_si256(any_2, cost_2);
+                                                                  uint64_t *bits) {
+    const uint32_t block = (legs + 1) * LANES;
+    for (; blocks >= 4; blocks -= 4, rows += 4 * block) {
+        *bits++ = block_mask(rows, legs) | block_mask(rows + block, legs) << 16 |
+                  block_mask(rows + 2 * block, legs) << 32 |
+                  block_mask(rows + 3 * block, legs) << 48;
+    }
+    if (blocks != 0) {
+        uint64_t word = 0;
+        for (uint32_t i = 0; i < blocks; ++i) {
+            word |= block_mask(rows + i * block, legs) << 16 * i;
         }
-        rows += legs * LANES;
-        masks[block] = (uint16_t)(violated(sum, any, load(rows)) |
-                                  violated(sum_2, any_2, load(rows + HALF)) << HALF);
-        rows += LANES;
+        *bits = word;
     }
 }
 
-AVX2 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t *masks) {
+AVX2 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint64_t *bits) {
+#define OF(n)                               \
+    case n:                                 \
+        sweep_legs(rows, n, blocks, bits);  \
+        break
     switch (legs) { /* most relations are of few legs */
-    case 2:
-        sweep_legs(rows, 2, blocks, masks);
-        break;
-    case 3:
-        sweep_legs(rows, 3, blocks, masks);
-        break;
-    case 4:
-        sweep_legs(rows, 4, blocks, masks);
-        break;
-    case 5:
-        sweep_legs(rows, 5, blocks, masks);
-        break;
-    case 6:
-        sweep_legs(rows, 6, blocks, masks);
-        break;
-    case 7:
-        sweep_legs(rows, 7, blocks, masks);
-        break;
-    case 8:
-        sweep_legs(rows, 8, blocks, masks);
-        break;
+        OF(2);
+        OF(3);
+        OF(4);
+        OF(5);
+        OF(6);
+        OF(7);
+        OF(8);
     default:
-        sweep_legs(rows, legs, blocks, masks);
+        sweep_legs(rows, legs, blocks, bits);
     }
+#undef OF
 }
 
 AVX2 static void differ(const uint32_t *a, const uint32_t *b, size_t count, uint64_t *bits) {

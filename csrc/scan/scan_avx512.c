@@ -8,59 +8,64 @@
 /* OR of three. */
 #define ANY(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0xFE)
 
+/* The violated lanes of one block. */
+AVX512 static inline __attribute__((always_inline)) uint64_t block_mask(const uint32_t *rows,
+                                                                        uint32_t legs) {
+    const __m512i first = _mm512_loadu_si512(rows), second = _mm512_loadu_si512(rows + LANES);
+    __m512i sum = _mm512_add_epi32(first, second), any = _mm512_or_si512(first, second);
+    uint32_t leg = 2;
+    for (; leg + 2 <= legs; leg += 2) {
+        const __m512i a = _mm512_loadu_si512(rows + leg * LANES);
+        const __m512i b = _mm512_loadu_si512(rows + (leg + 1) * LANES);
+        sum = _mm512_add_epi32(sum, _mm512_add_epi32(a, b));
+        any = ANY(any, a, b);
+    }
+    if (leg < legs) {
+        const __m512i last = _mm512_loadu_si512(rows + leg * LANES);
+        sum = _mm512_add_epi32(sum, last);
+        any = _mm512_or_si512(any, last);
+    }
+    const __mmask16 below =
+        _mm512_cmplt_epi32_mask(sum, _mm512_loadu_si512(rows + legs * LANES));
+    return _mm512_mask_testn_epi32_mask(below, any, _mm512_set1_epi32(PA_COST_NONE));
+}
+
 /* Inlined with `legs` known, it has no inner loop. */
 AVX512 static inline __attribute__((always_inline)) void sweep_legs(const uint32_t *rows,
                                                                     uint32_t legs, uint32_t blocks,
-                                                                    uint16_t *masks) {
-    const __m512i none = _mm512_set1_epi32(PA_COST_NONE);
-    for (uint32_t block = 0; block < blocks; ++block) {
-        const __m512i first = _mm512_loadu_si512(rows), second = _mm512_loadu_si512(rows + LANES);
-        __m512i sum = _mm512_add_epi32(first, second), any = _mm512_or_si512(first, second);
-        uint32_t leg = 2;
-        for (; leg + 2 <= legs; leg += 2) {
-            const __m512i a = _mm512_loadu_si512(rows + leg * LANES);
-            const __m512i b = _mm512_loadu_si512(rows + (leg + 1) * LANES);
-            sum = _mm512_add_epi32(sum, _mm512_add_epi32(a, b));
-            any = ANY(any, a, b);
+                                                                    uint64_t *bits) {
+    const uint32_t block = (legs + 1) * LANES;
+    for (; blocks >= 4; blocks -= 4, rows += 4 * block) {
+        *bits++ = block_mask(rows, legs) | block_mask(rows + block, legs) << 16 |
+                  block_mask(rows + 2 * block, legs) << 32 |
+                  block_mask(rows + 3 * block, legs) << 48;
+    }
+    if (blocks != 0) {
+        uint64_t word = 0;
+        for (uint32_t i = 0; i < blocks; ++i) {
+            word |= block_mask(rows + i * block, legs) << 16 * i;
         }
-        if (leg < legs) {
-            const __m512i last = _mm512_loadu_si512(rows + leg * LANES);
-            sum = _mm512_add_epi32(sum, last);
-            any = _mm512_or_si512(any, last);
-        }
-        const __m512i bound = _mm512_loadu_si512(rows + legs * LANES);
-        const __mmask16 below = _mm512_cmplt_epi32_mask(sum, bound);
-        masks[block] = _mm512_mask_testn_epi32_mask(below, any, none);
-        rows += (legs + 1) * LANES;
+        *bits = word;
     }
 }
 
-AVX512 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t *masks) {
+AVX512 static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint64_t *bits) {
+#define OF(n)                               \
+    case n:                                 \
+        sweep_legs(rows, n, blocks, bits);  \
+        break
     switch (legs) { /* most relations are of few legs */
-    case 2:
-        sweep_legs(rows, 2, blocks, masks);
-        break;
-    case 3:
-        sweep_legs(rows, 3, blocks, masks);
-        break;
-    case 4:
-        sweep_legs(rows, 4, blocks, masks);
-        break;
-    case 5:
-        sweep_legs(rows, 5, blocks, masks);
-        break;
-    case 6:
-        sweep_legs(rows, 6, blocks, masks);
-        break;
-    case 7:
-        sweep_legs(rows, 7, blocks, masks);
-        break;
-    case 8:
-        sweep_legs(rows, 8, blocks, masks);
-        break;
+        OF(2);
+        OF(3);
+        OF(4);
+        OF(5);
+        OF(6);
+        OF(7);
+        OF(8);
     default:
-        sweep_legs(rows, legs, blocks, masks);
+        sweep_legs(rows, legs, blocks, bits);
     }
+#undef OF
 }
 
 /* The first of `count` entries that a step of 16 has. */

@@ -9,9 +9,9 @@
 #define ONE_BY_ONE
 #endif
 
-static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t *masks) {
+static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint64_t *bits) {
     for (uint32_t block = 0; block < blocks; ++block, rows += (legs + 1) * LANES) {
-        uint32_t mask = 0;
+        uint64_t mask = 0;
         for (uint32_t lane = 0; lane < LANES; ++lane) {
             uint32_t sum = 0, any = 0;
             ONE_BY_ONE
@@ -22,9 +22,9 @@ static void sweep(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint16_t
             }
             const bool violated = (any & PA_COST_NONE) == 0 &&
                                   (int32_t)sum < (int32_t)rows[legs * LANES + lane];
-            mask |= (uint32_t)violated << lane;
+            mask |= (uint64_t)violated << lane;
         }
-        masks[block] = (uint16_t)mask;
+        bits[block / 4] = (block % 4 != 0 ? bits[block / 4] : 0) | mask << block % 4 * LANES;
     }
 }
 

@@ -70,7 +70,7 @@ static void sweep_is_the_definition(const scan_kernel *k) {
         const uint32_t blocks = legs < 16 ? below(20) : below(3);
         const size_t cells = (size_t)blocks * (legs + 1) * LANES;
         uint32_t *const rows = words(cells, sizeof *rows, 4 * below(16));
-        uint16_t *const masks = words(blocks, sizeof *masks, 2 * below(4));
+        uint64_t *const bits = words((blocks + 3) / 4, sizeof *bits, 8 * below(8));
         for (size_t i = 0; i < cells; ++i) {
             rows[i] = some_cost();
             if (i / LANES % (legs + 1) == legs) {
@@ -86,7 +86,8 @@ static void sweep_is_the_definition(const scan_kernel *k) {
             }
             block[legs * LANES + lane] = sum + below(3) - 1;
         }
-        k->sweep(rows, legs, blocks, masks);
+        k->sweep(rows, legs, blocks, bits);
+        CHECK(blocks % 4 == 0 || bits[blocks / 4] >> blocks % 4 * 16 == 0);
         for (uint32_t b = 0; b < blocks; ++b) {
             for (uint32_t lane = 0; lane < LANES; ++lane) {
                 const uint32_t *const at = rows + (size_t)b * (legs + 1) * LANES + lane;
@@ -95,7 +96,8 @@ static void sweep_is_the_definition(const scan_kernel *k) {
                     sum += at[leg * LANES];
                     none |= at[leg * LANES] >> 30 & 1;
                 }
-                CHECK((masks[b] >> lane & 1) == (!none && (int32_t)sum < (int32_t)at[legs * LANES]));
+                const uint32_t i = b * LANES + lane;
+                CHECK((bits[i / 64] >> i % 64 & 1) == (!none && (int32_t)sum < (int32_t)at[legs * LANES]));
             }
         }
     }

@@ -27,6 +27,7 @@ from bench import (
     bench_hmac,
     bench_record,
     bench_request,
+    bench_scan,
     bench_sign,
 )
 from bench.inputs import Inputs, Run
@@ -37,7 +38,7 @@ from polyarb.core.base import kernel, kernels, sha256_accelerated
 ROUNDS: Final = 7
 PACKAGES: Final = (
     *("cffi", "coincurve", "pycryptodome", "pytest-benchmark", "py-clob-client-v2", "eth-account"),
-    *("eth-keys", "websockets", "orjson", "msgspec"),
+    *("eth-keys", "websockets", "orjson", "msgspec", "numpy"),
 )
 
 # performance.md row 19 and the trace unit's own bound, by (name, threads).
@@ -127,6 +128,7 @@ def store(run: Run) -> Iterator[Row]:
 SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "book": bench_book.rows,
     "store": store,
+    "scan": bench_scan.rows,
     "digest": bench_digest.rows,
     "sign": bench_sign.rows,
     "request": bench_request.rows,

@@ -158,8 +158,8 @@ static inline uint64_t pa_cost_entries(uint32_t token_count) {
 }
 
 /* Pages that any `relations` with `legs` in all fit into. Those of n legs are dense: a page holds
- * 272 / (n + 1) blocks of 16, so at least half of its rows, and but for the last one of each n it is
- * full. k different n take at least 2 + 3 + .. + (k + 1) legs. */
+ * 272 / (n + 1) blocks of 16, so at least half of its rows, and but for the last one of each n it
+ * is full. k different n take at least 2 + 3 + .. + (k + 1) legs. */
 static inline uint64_t pa_scan_pages(uint32_t relations, uint32_t legs) {
     uint64_t kinds = 0;
     while (kinds < 255 && kinds < relations && (kinds + 1) * (kinds + 4) / 2 <= legs) {
@@ -168,7 +168,7 @@ static inline uint64_t pa_scan_pages(uint32_t relations, uint32_t legs) {
     return ((uint64_t)relations + legs) / (16 * PA_SCAN_PAGE_ROWS / 2) + kinds;
 }
 
-/* Chunks that any places of `legs` legs of `tokens` fit into: each token has one that is not full. */
+/* Chunks that any places of `legs` legs of `tokens` fit into: one of each token is not full. */
 static inline uint64_t pa_scan_chunks(uint32_t tokens, uint32_t legs) {
     return (uint64_t)legs / PA_SCAN_CHUNK_PLACES + (tokens < legs ? tokens : legs);
 }

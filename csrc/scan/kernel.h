@@ -1,7 +1,8 @@
 /* scan/kernel.h -- internal: what a scan kernel provides, and the definitions one by one.
  *
  * Rows are of LANES words. A block of relations with n legs is n rows of weighted costs and one of
- * bounds (payoff - min_edge): lane i is violated if no cost is none and their sum is below the bound.
+ * bounds (payoff - min_edge): lane i is violated if no cost is none and their sum is below the
+ * bound.
  */
 #ifndef PA_SCAN_KERNEL_H
 #define PA_SCAN_KERNEL_H
@@ -14,9 +15,9 @@
 
 #define LANES 16
 
-/* Which lanes of `blocks` blocks that follow each other are violated, where two arrays differ, which
- * tops are crossed, which are not their pair's mirror: bit i % 64 of bits[i / 64], the rest of the
- * last word 0. Whole words, for narrower stores would not be forwarded to who reads these at once. */
+/* Which lanes of `blocks` blocks that follow each other are violated, where two arrays differ,
+ * which tops are crossed, which are not their pair's mirror: bit i % 64 of bits[i / 64], the rest of
+ * the last word 0. Whole words: narrower stores would not be forwarded to who reads them next. */
 typedef void sweep_fn(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint64_t *bits);
 typedef void differ_fn(const uint32_t *a, const uint32_t *b, size_t count, uint64_t *bits);
 typedef void crossed_fn(const uint64_t *tops, size_t count, uint64_t *bits);
@@ -49,7 +50,8 @@ static inline bool half_mirrored(uint64_t bids, uint64_t asks) {
 }
 
 static inline bool top_unmirrored(const uint64_t *tops, size_t count, size_t i, size_t other) {
-    return other < count && !(half_mirrored(tops[i], tops[other]) && half_mirrored(tops[other], tops[i]));
+    return other < count &&
+           !(half_mirrored(tops[i], tops[other]) && half_mirrored(tops[other], tops[i]));
 }
 
 static inline size_t pair_of(const uint32_t *pairs, size_t i) {

@@ -98,8 +98,8 @@ AVX2 static inline __m256i low_halves(const uint64_t *tops) {
     return _mm256_permute4x64_epi64(mixed, 0xD8);
 }
 
-/* The bid, and one below the ask, each shifted to the word's top (what is below the latter's 14 bits
- * cannot make it smaller), and half the range lower for a signed comparison. */
+/* The bid, and one below the ask, each shifted to the word's top (what is below the latter's 14
+ * bits cannot make it smaller), and half the range lower for a signed comparison. */
 AVX2 static inline uint32_t crossed_8(__m256i tops) {
     const __m256i half = _mm256_set1_epi32(INT32_MIN);
     const __m256i bid = _mm256_xor_si256(_mm256_slli_epi32(tops, 32 - TOP_ASK_AT), half);
@@ -137,8 +137,8 @@ AVX2 static inline uint32_t unmirrored_8(__m256i tops) {
     return bad | (bad & 0x55) << 1 | (bad >> 1 & 0x55);
 }
 
-/* The bits of 8 tops from `at`, of which `wrong` are no mirror of their neighbour: kept where that is
- * their pair, else looked up. */
+/* The bits of 8 tops from `at`, of which `wrong` are no mirror of their neighbour: kept where that
+ * is their pair, else looked up. */
 AVX2 static __attribute__((noinline)) uint32_t by_pairs(const uint64_t *tops, const uint32_t *pairs,
                                                         size_t count, size_t at, uint32_t wrong) {
     for (uint32_t lane = 0; lane < HALF; ++lane) {

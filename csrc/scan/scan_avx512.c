@@ -104,8 +104,8 @@ AVX512 static inline __m512i low_halves(const uint64_t *tops, __mmask16 in) {
     return _mm512_permutex2var_epi32(first, even, second);
 }
 
-/* The bid, and one below the ask, each shifted to the word's top: what is below the latter's 14 bits
- * cannot make it smaller. */
+/* The bid, and one below the ask, each shifted to the word's top: what is below the latter's 14
+ * bits cannot make it smaller. */
 AVX512 static inline uint64_t crossed_16(__m512i tops) {
     const __m512i bid = _mm512_slli_epi32(tops, 32 - TOP_ASK_AT);
     const __m512i ask = _mm512_sub_epi32(_mm512_slli_epi32(tops, 32 - 2 * TOP_ASK_AT),
@@ -142,8 +142,8 @@ AVX512 static inline uint64_t unmirrored_16(__m512i tops) {
     return bad | (bad & 0x5555) << 1 | (bad >> 1 & 0x5555);
 }
 
-/* The bits of 16 tops from `at`, of which `wrong` are no mirror of their neighbour: kept where that is
- * their pair, else looked up. */
+/* The bits of 16 tops from `at`, of which `wrong` are no mirror of their neighbour: kept where that
+ * is their pair, else looked up. */
 AVX512 static __attribute__((noinline)) uint64_t by_pairs(const uint64_t *tops,
                                                           const uint32_t *pairs, size_t count,
                                                           size_t at, __mmask16 in, uint64_t wrong) {
@@ -166,18 +166,21 @@ AVX512 static __attribute__((noinline)) uint64_t by_pairs(const uint64_t *tops,
 /* Whether all of 64 slots from `at` are pairs of neighbours. */
 AVX512 static inline int beside_64(const uint32_t *pairs, size_t at) {
     const __m512i step = _mm512_set1_epi32(LANES);
-    __m512i beside = _mm512_add_epi32(
-        _mm512_set1_epi32((int)at), _mm512_setr_epi32(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+    const __m512i first =
+        _mm512_setr_epi32(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    __m512i beside = _mm512_add_epi32(_mm512_set1_epi32((int)at), first);
     __m512i differ = _mm512_setzero_si512();
     for (int i = 0; i < 64; i += LANES) {
         /* differ | (told ^ beside) */
-        differ = _mm512_ternarylogic_epi32(differ, _mm512_loadu_si512(pairs + at + i), beside, 0xF6);
+        differ =
+            _mm512_ternarylogic_epi32(differ, _mm512_loadu_si512(pairs + at + i), beside, 0xF6);
         beside = _mm512_add_epi32(beside, step);
     }
     return _mm512_test_epi32_mask(differ, differ) == 0;
 }
 
-AVX512 static void mirror(const uint64_t *tops, const uint32_t *pairs, size_t count, uint64_t *bits) {
+AVX512 static void mirror(const uint64_t *tops, const uint32_t *pairs, size_t count,
+                          uint64_t *bits) {
     size_t from = 0;
     for (; from + 64 <= count; from += 64) {
         uint64_t word = 0;

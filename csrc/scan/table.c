@@ -242,7 +242,7 @@ pa_status pa_scan_add(pa_arena *arena, const pa_scan_leg *legs, uint32_t leg_cou
     }
     uint32_t page = 0, lane = 0, at = scan->free_relation;
     if (!take_lane(&v, leg_count, &page, &lane)) {
-        assert(!"pages for all relations and legs: pa_scan_pages");
+        assert(scan->page_high < scan->page_capacity); /* pa_scan_pages: there is room */
         return PA_E_CAPACITY;
     }
     if (at != 0) {

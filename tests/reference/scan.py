@@ -58,8 +58,10 @@ class Scan:
         self.relations: dict[int, Relation] = {}
         self.waiting: set[int] = set()
         self.counters = dict.fromkeys(
-            ("evaluations", "sightings", "opened", "ended_price", "ended_not_live")
-            + ("ended_stale", "ended_removed", "withheld_stale"),
+            (
+                *("evaluations", "sightings", "opened", "ended_price", "ended_not_live"),
+                *("ended_stale", "ended_removed", "withheld_stale"),
+            ),
             0,
         )
 

@@ -149,7 +149,8 @@ def test_what_is_full_is_named(rig: Rig) -> None:
     rig.relations.remove(rig.relations.add([(slot, 1) for slot in range(256)], DOLLAR, NOW), NOW)
     rig.relations.add([(slot, 1) for slot in range(256)], DOLLAR, NOW)
     rig.relations.remove(keys[1], NOW)
-    with pytest.raises(errors.CapacityError, match=r"arena\.leg_count 300: 260 used, no room for 41"):
+    message = r"arena\.leg_count 300: 260 used, no room for 41"
+    with pytest.raises(errors.CapacityError, match=message):
         rig.relations.add([(slot, 1) for slot in range(41)], DOLLAR, NOW)
 
 

@@ -16,8 +16,8 @@
 #define LANES 16
 
 /* Which lanes of `blocks` blocks that follow each other are violated, where two arrays differ,
- * which tops are crossed, which are not their pair's mirror: bit i % 64 of bits[i / 64], the rest of
- * the last word 0. Whole words: narrower stores would not be forwarded to who reads them next. */
+ * which tops are crossed, which are not their pair's mirror: bit i % 64 of bits[i / 64], the rest
+ * of the last word 0. Whole words: narrower stores are not forwarded to who reads them next. */
 typedef void sweep_fn(const uint32_t *rows, uint32_t legs, uint32_t blocks, uint64_t *bits);
 typedef void differ_fn(const uint32_t *a, const uint32_t *b, size_t count, uint64_t *bits);
 typedef void crossed_fn(const uint64_t *tops, size_t count, uint64_t *bits);

@@ -251,9 +251,14 @@ pa_status pa_scan_add(pa_arena *arena, const pa_scan_leg *legs, uint32_t leg_cou
         at = ++scan->relation_high;
     }
     scan_relation *const r = &v.relations[at - 1];
-    *r = (scan_relation){.generation = r->generation != 0 ? r->generation : 1, .leg_count = leg_count,
-                    .page = page, .lane = lane, .payoff_e6 = payoff_e6,
-                    .min_edge_e6 = min_edge_e6};
+    *r = (scan_relation){
+        .generation = r->generation != 0 ? r->generation : 1,
+        .leg_count = leg_count,
+        .page = page,
+        .lane = lane,
+        .payoff_e6 = payoff_e6,
+        .min_edge_e6 = min_edge_e6,
+    };
     v.slacks[at - 1] = (scan_slack){0};
     for (uint32_t i = leg_count; i-- > 0;) {
         scan_catch_up(&v, legs[i].slot);

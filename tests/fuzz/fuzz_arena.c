@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(copy, data, size);
     CHECK(documented(pa_arena_check(copy, size)));
     /* The same bytes laid over the start of a sound arena. */
-    const size_t laid = size < 384 ? size : 384;
+    const size_t laid = size < 576 ? size : 576;
     uint8_t *mixed = malloc(bytes);
     CHECK(mixed != NULL);
     memcpy(mixed, sound, bytes);

@@ -116,9 +116,11 @@ typedef struct pa_scan_info {
     uint32_t leg_count;
     uint32_t leg_capacity;
     uint32_t violated_count;    /* fresh or not                                   */
-    uint32_t waiting_count;     /* in the ring                                    */
+    uint32_t waiting_count;     /* places of the ring that are taken              */
+    uint32_t owed_count;        /* relations that found no room there             */
     uint32_t ring_capacity;
     uint32_t page_count;        /* of rows, in use                                */
+    uint32_t reserved;
 } pa_scan_info;
 
 /* "price", "not_live", ...; "evaluations", ...; NULL outside the enumeration. Static storage. */

@@ -366,6 +366,7 @@ void pa_scan_read_info(pa_arena *arena, pa_scan_info *out) {
         .leg_capacity = scan->leg_capacity,
         .violated_count = scan->violated_count,
         .waiting_count = scan->tail - scan->head,
+        .owed_count = scan->owed_count,
         .ring_capacity = scan->ring_capacity,
         .page_count = scan->page_count,
     };

@@ -128,7 +128,8 @@ class ScanInfo:
         leg_count: Legs of all of them.
         leg_capacity: As laid out.
         violated_count: Relations that are violated, on fresh books or not.
-        waiting_count: Relations in the ring.
+        waiting_count: Places of the ring that are taken.
+        owed_count: Relations that found no room there, and will be offered again.
         ring_capacity: As laid out.
     """
 
@@ -138,6 +139,7 @@ class ScanInfo:
     leg_capacity: int
     violated_count: int
     waiting_count: int
+    owed_count: int
     ring_capacity: int
 
 
@@ -247,6 +249,7 @@ class Relations:
             leg_capacity=out.leg_capacity,
             violated_count=out.violated_count,
             waiting_count=out.waiting_count,
+            owed_count=out.owed_count,
             ring_capacity=out.ring_capacity,
         )
 

@@ -182,6 +182,12 @@ static void kernels_are_their_definitions(void) {
 
 /* ---- relations ---- */
 
+static uint32_t owed(void) {
+    pa_scan_info info;
+    pa_scan_read_info(arena, &info);
+    return info.owed_count;
+}
+
 static void fresh(uint32_t tokens, uint32_t relations, uint32_t legs, uint32_t ring) {
     const pa_arena_config config = {1, tokens, 2, 16384, relations, legs, ring};
     uint64_t bytes;
@@ -362,16 +368,17 @@ static void a_full_ring_is_counted_and_nothing_lost(void) {
         (void)ask(slot, 4000);
     }
     CHECK(counted(PA_SCAN_RING_OVERFLOWS) == 1 && get(ids[2]).open == 1);
-    CHECK(ask(4, 4000) == 1 && counted(PA_SCAN_RING_OVERFLOWS) == 2);
+    CHECK(ask(4, 4000) == 1 && counted(PA_SCAN_RING_OVERFLOWS) == 2 && owed() == 1);
     CHECK(ask(4, 9000) == 0 && counted(PA_SCAN_RING_OVERFLOWS) == 3 && get(ids[2]).open == 0);
     CHECK(next(&r) && r.id == ids[0] && next(&r) && r.id == ids[1]);
     CHECK(next(&r) && r.id == ids[2] && r.open == 0 && r.opened_count == 1 && !next(&r));
+    CHECK(owed() == 0);
     /* A sweep offers what there is room for, and removing what is owed owes nothing. */
     for (uint32_t slot = 4; slot < 6; ++slot) {
         (void)ask(slot, 4000);
     }
     CHECK(ask(0, 4000) == 1 && ask(2, 4000) == 1 && counted(PA_SCAN_RING_OVERFLOWS) == 4);
-    CHECK(pa_scan_remove(arena, ids[1], now, NULL) == PA_OK);
+    CHECK(owed() == 1 && pa_scan_remove(arena, ids[1], now, NULL) == PA_OK && owed() == 0);
     CHECK(next(&r) && r.id == ids[2] && next(&r) && r.id == ids[0] && !next(&r));
     CHECK(sweep().sightings == 2 && next(&r) && next(&r) && !next(&r));
 }
@@ -594,6 +601,7 @@ static void at_random(uint64_t from) {
     pa_scan_info info;
     pa_scan_read_info(arena, &info);
     CHECK(info.relation_count == 0 && info.leg_count == 0 && info.page_count == 0);
+    CHECK(info.owed_count == 0);
     CHECK(info.violated_count == 0 && !next(&r) && counted(PA_SCAN_WRONG) == 0);
 }
 

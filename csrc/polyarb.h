@@ -16,6 +16,7 @@
 #include "decode/market.h"
 #include "book/store.h"
 #include "scan/scan.h"
+#include "basket/basket.h"
 #include "tick/tick.h"
 #include "account/balance.h"
 #include "account/nonce.h"

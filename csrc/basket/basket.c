@@ -234,9 +234,17 @@ static int64_t fee(const pa_basket *in, const leg *l, const rung *r, int64_t h) 
     return sum;
 }
 
+static int64_t dust(const pa_basket *in) {
+    return up(in->payoff_e6 * PA_DUST_E6, 1000000);
+}
+
+static int64_t payoff(const pa_basket *in, int64_t h) {
+    return in->payoff_e6 * h / 100 - dust(in); /* < 2^63: 512 x 10^6 x 10^10 */
+}
+
 static int64_t profit(const pa_basket_work *w, int64_t h) {
     const pa_basket *in = w->in;
-    int64_t sum = in->payoff_e6 * h / 100; /* < 2^63: 512 x 10^6 x 10^10 */
+    int64_t sum = payoff(in, h);
     for (uint32_t i = 0; i < in->leg_count; ++i) {
         const leg *l = &w->legs[i];
         sum -= cost(in, notional(l, at(l), h)) + fee(in, l, at(l), h);
@@ -336,7 +344,7 @@ static int64_t slope(const pa_basket_work *w) {
 
 /* The profit at h without what is rounded at the end, x SCALE: never below profit(h). */
 static i128 upper(const pa_basket_work *w, int64_t h) {
-    i128 sum = (i128)w->in->payoff_e6 * h << 32;
+    i128 sum = ((i128)w->in->payoff_e6 * h << 32) - dust(w->in) * SCALE;
     for (uint32_t i = 0; i < w->in->leg_count; ++i) {
         const leg *l = &w->legs[i];
         const rung *r = at(l);
@@ -755,7 +763,7 @@ static pa_status fill(pa_basket_work *w, int64_t h, pa_sized *out, pa_sized_leg 
     out->outlay_e6 = bounds(w, h);
     out->worst_loss_e6 = worst_loss(w, h, &out->worst_state);
     out->sets_e6 = h * STEP_E6;
-    out->payoff_e6 = in->payoff_e6 * h / 100;
+    out->payoff_e6 = payoff(in, h);
     for (uint32_t i = 0; i < in->leg_count; ++i) {
         pa_sized_leg *leg_out = &legs[i];
         int64_t worst;

@@ -17,6 +17,7 @@
  *                    public: half a unit of 1e-5 is charged for every minimum size there is room
  *                    for, and one unit for two orders of which a remainder is left. A rate of 0
  *                    costs nothing.
+ * Payoff   of n sets less 0.0001: an order with less than that left may count as filled.
  * Amounts  FAK, FOK: maker = the budget; taker = maker / limit, cut to 4 decimals (3 at tick 0.1).
  *          GTC: maker = limit x shares, taker = shares: exact on the lattice (protocol.md section
  *          10). The limit is the worst level taken, plus slippage, at most 1 - tick. Shares, and
@@ -62,6 +63,7 @@
 #define PA_BASKET_SHARES_MAX_E6 100000000000000 /* of a leg; deeper books are cut there   */
 #define PA_BASKET_CAP_MAX_E6 1000000000000000000
 #define PA_LATTICE_E6 10000                    /* 0.01 shares                             */
+#define PA_DUST_E6 100 /* shares of an order that the venue may leave as nothing          */
 
 typedef enum pa_style { PA_STYLE_FAK = 0, PA_STYLE_FOK, PA_STYLE_GTC, PA_STYLE_COUNT } pa_style;
 
@@ -109,7 +111,8 @@ typedef struct pa_basket {
 
 /* One order to send, and what it can come to. */
 typedef struct pa_sized_leg {
-    int64_t shares_e6;   /* weight x n, on the lattice                              */
+    int64_t shares_e6;   /* weight x n, on the lattice; the book as seen gives at least that,
+                            less PA_DUST_E6                                         */
     int64_t maker_e6;    /* the order's amounts                                     */
     int64_t taker_e6;
     int64_t notional_e6; /* of shares_e6 on the book as seen                        */

@@ -25,6 +25,7 @@ SLIPPAGE_MAX: Final[int] = lib.PA_BASKET_SLIPPAGE_MAX
 SHARES_MAX_E6: Final[int] = lib.PA_BASKET_SHARES_MAX_E6
 CAP_MAX_E6: Final[int] = lib.PA_BASKET_CAP_MAX_E6
 LATTICE_E6: Final[int] = lib.PA_LATTICE_E6
+DUST_E6: Final[int] = lib.PA_DUST_E6
 PAYOFF_MAX_E6: Final = 512_000_000
 PAYS_MAX_E6: Final = 1_000_000
 
@@ -125,7 +126,7 @@ class SizedLeg(NamedTuple):
     One order to send, and what it can come to.
 
     Attributes:
-        shares_e6: That the book as seen gives at least.
+        shares_e6: Wanted, and given at least by the book as seen, less `DUST_E6`.
         maker_e6: The order's amounts.
         taker_e6: Likewise.
         notional_e6: Of `shares_e6` on the book as seen.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 STEP = 10_000
 CENT = 10_000
 ONE = 10_000
+DUST = 100
 Q = 2**32
 SHARES_MAX = 10**14
 FAK, FOK, GTC = range(3)
@@ -246,10 +247,14 @@ def unwind_bound(basket: Basket, leg: Leg, h: int) -> int:
     return max(0, outlay(basket, leg, h) - cash) + remainder + 12 * levels
 
 
+def payoff(basket: Basket, h: int) -> int:
+    """Return what h steps pay; of an order 0.0001 shares may be missing."""
+    return basket.payoff * h // 100 - up(basket.payoff * DUST, 10**6)
+
+
 def profit(basket: Basket, h: int) -> int:
     """Return payoff less cost and fee."""
-    paid = basket.payoff * h // 100
-    return paid - sum(sum(cost_of(basket, leg, h)[:2]) for leg in basket.legs)
+    return payoff(basket, h) - sum(sum(cost_of(basket, leg, h)[:2]) for leg in basket.legs)
 
 
 def worst_loss(basket: Basket, h: int) -> tuple[int, int]:
@@ -348,7 +353,7 @@ def plan(basket: Basket, h: int) -> Plan:
         cost=sum(order.cost for order in orders),
         fee=sum(order.fee for order in orders),
         outlay=sum(order.outlay for order in orders),
-        payoff=basket.payoff * h // 100,
+        payoff=payoff(basket, h),
         profit=profit(basket, h),
         worst_loss=worst,
         worst_unwind=sum(unwind_bound(basket, leg, h) for leg in basket.legs),

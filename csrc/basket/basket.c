@@ -19,7 +19,8 @@ typedef unsigned __int128 u128;
 typedef __int128 i128;
 
 /* Profits are compared as bounds x 100 x 2^32: a step pays payoff / 100, fees are of 2^32. */
-#define SCALE ((i128)100 << 32)
+#define WHOLE ((i128)1 << 32)
+#define SCALE (100 * WHOLE)
 
 /* A level that holds at least one lattice step of the leg. `h` counts steps: 0.01 sets. */
 typedef struct rung {
@@ -522,7 +523,7 @@ static int64_t leg_loss(const pa_basket *in, const leg *l, int64_t h, int64_t pa
     const int64_t limit = r->limit_e4, rounding = LOSS_FILL(leg_in->rate_e6);
     const uint64_t unit = fee_unit(leg_in, limit) + piece_unit(leg_in, (uint64_t)rounding);
     /* limit + fee - pays, x 10^6 x 2^32 */
-    const i128 share = ((i128)(100 * limit - pays_e6) << 32) + (i128)unit * 1000000;
+    const i128 share = (100 * limit - pays_e6) * WHOLE + (i128)unit * 1000000;
     i128 lost;
     if (in->style == PA_STYLE_GTC) {
         lost = signed_up(share * (h * l->step_e6), (i128)1000000 << 32);
@@ -533,7 +534,7 @@ static int64_t leg_loss(const pa_basket *in, const leg *l, int64_t h, int64_t pa
         i128 factor = share;
         if (pays_e6 * 100000000 < turn) {
             const uint64_t most_fee = dollar_fee(leg_in, limit, (uint64_t)rounding);
-            factor = ((i128)(100 * limit - pays_e6) << 32) + (i128)most_fee * (100 * limit);
+            factor = (100 * limit - pays_e6) * WHOLE + (i128)most_fee * (100 * limit);
         }
         lost = signed_up(factor * budget, (i128)(100 * limit) << 32);
     }

@@ -28,7 +28,7 @@ PYTHON = {
     "feed": OPEN | {"core", "domain"},
     "book": OPEN | {"feed", "core", "domain"},
     "detection": OPEN | {"book", "core", "domain"},
-    "risk": OPEN | {"domain"},
+    "risk": OPEN | {"core", "domain"},
     "execution": OPEN | {"risk", "core", "domain"},
     "exchange": OPEN | {"core", "domain"},
     "journal": OPEN | {"domain"},

@@ -29,6 +29,7 @@ from bench import (
     bench_request,
     bench_scan,
     bench_sign,
+    bench_sizing,
 )
 from bench.inputs import Inputs, Run
 from bench.native import BENCH, compiled
@@ -129,6 +130,7 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "book": bench_book.rows,
     "store": store,
     "scan": bench_scan.rows,
+    "sizing": bench_sizing.rows,
     "digest": bench_digest.rows,
     "sign": bench_sign.rows,
     "request": bench_request.rows,

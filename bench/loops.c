@@ -107,3 +107,16 @@ uint64_t loop_encode(uintptr_t encode, const void *orders, const void *done, con
     const uint64_t elapsed = now_ns() - start;
     return bad == 0 ? elapsed : 0;
 }
+
+uint64_t loop_size(uintptr_t size, const pa_basket *const *baskets, void *work, size_t first,
+                   size_t last, pa_sized *out, pa_sized_leg *legs) {
+    pa_status (*do_size)(const pa_basket *, pa_basket_work *, pa_sized *, pa_sized_leg *);
+    TAKE(do_size, size);
+    unsigned bad = 0;
+    const uint64_t start = now_ns();
+    for (size_t i = first; i < last; ++i) {
+        bad |= do_size(baskets[i], work, out + i, legs);
+    }
+    const uint64_t elapsed = now_ns() - start;
+    return bad ? 0 : elapsed;
+}

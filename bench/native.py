@@ -26,6 +26,7 @@ uint64_t loop_build(uintptr_t, void *, void *, const void *, size_t, uint64_t, c
 uint64_t loop_hmac(uintptr_t, const void *, const void *, size_t, size_t, char *);
 uint64_t loop_encode(uintptr_t, const void *, const void *, const void *, size_t, const char *,
                      size_t, char *, size_t, size_t *, size_t, size_t);
+uint64_t loop_size(uintptr_t, void *, void *, size_t, size_t, void *, void *);
 """
 
 

@@ -13,7 +13,7 @@
 #define ODD 10             /* that of a level's two remainders                      */
 #define LOSS_FILL(rate) ((rate) > 0 ? FILL + 2 : 2) /* and of its price x shares    */
 #define LEVEL_MAX 13       /* what a level's constants and roundings add, at most   */
-#define PERIOD 10000       /* steps after which every cent remainder is back        */
+#define PERIOD_MIN 100     /* steps in which a payoff gains a whole number          */
 
 typedef unsigned __int128 u128;
 typedef __int128 i128;
@@ -47,6 +47,10 @@ typedef struct leg {
     int32_t price_e4;                         /* of the last level read    */
 } leg;
 
+/* Steps that are looked at together: two of the compiler's vectors, 16 bytes on any machine. */
+#define LANES 16
+typedef int16_t lanes __attribute__((vector_size(16)));
+
 /* What the caps need of a leg at some h. */
 typedef struct bound {
     int64_t outlay_e6, whole_e6; /* lost where a share pays 0, and 1 */
@@ -54,12 +58,18 @@ typedef struct bound {
 
 struct pa_basket_work {
     const pa_basket *in;
-    int64_t h_end;    /* no leg is known to end before   */
     int64_t first, last; /* the walk's segment           */
+    int64_t slope;    /* by how much a step more raises upper() in it, x SCALE    */
+    int64_t ends[PA_BASKET_LEGS_MAX]; /* last h of the legs' rungs */
     uint32_t feed;    /* legs with a fee                 */
+    int64_t period;   /* steps after which the rests of all last cents are back   */
     uint32_t peak[PA_BASKET_LEGS_MAX];
+    lanes rests[PA_BASKET_LEGS_MAX][2]; /* of the legs' last cents, for a block of h */
+    int16_t moves[PA_BASKET_LEGS_MAX];
     leg legs[PA_BASKET_LEGS_MAX];
     bound bounds[PA_BASKET_LEGS_MAX];
+    int64_t bounds_h, outlay_e6, loss_e6; /* of which h the bounds are, and their sums  */
+    uint32_t loss_state;
     pa_basket_leg copies[PA_BASKET_LEGS_MAX];
     rung rungs[PA_BASKET_LEGS_MAX][PA_BASKET_LEVELS_MAX];
     pa_book_level levels[PA_BASKET_LEGS_MAX][2][PA_BASKET_LEVELS_MAX];
@@ -118,6 +128,15 @@ static int64_t least(int64_t a, int64_t b) {
 
 static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
+}
+
+static int64_t common_divisor(int64_t a, int64_t b) {
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
 }
 
 /* rate x (p (1 - p))^exponent, of 2^32, up: for exponent 1 the powers of two cancel and
@@ -289,12 +308,38 @@ static bool fits(const pa_basket_work *w, int64_t h) {
 
 /* ---- the walk over segments: runs of h in which every leg stays on one rung ---- */
 
+/* What a step costs on a rung, x SCALE; of 512 shares at most 2^62. */
+static int64_t step_cost(const leg *l) {
+    const int64_t weight = l->in->weight;
+    return ((100 * weight * at(l)->price_e4) << 32) + 100 * l->step_e6 * (int64_t)at(l)->unit;
+}
+
+/* After the legs' rungs were set. */
 static void measure(pa_basket_work *w) {
     w->first = 1;
     w->last = INT64_MAX;
+    w->slope = w->in->payoff_e6 << 32; /* at most 2^61 */
     for (uint32_t i = 0; i < w->in->leg_count; ++i) {
-        w->first = most(w->first, rung_first(&w->legs[i]));
-        w->last = least(w->last, at(&w->legs[i])->last);
+        const leg *l = &w->legs[i];
+        w->ends[i] = at(l)->last;
+        w->first = most(w->first, rung_first(l));
+        w->last = least(w->last, at(l)->last);
+        w->slope -= step_cost(l);
+    }
+}
+
+static void move_leg(pa_basket_work *w, uint32_t i, uint32_t to) {
+    leg *l = &w->legs[i];
+    w->slope += step_cost(l);
+    l->at = to;
+    w->slope -= step_cost(l);
+    w->ends[i] = at(l)->last;
+}
+
+static void measure_last(pa_basket_work *w) {
+    w->last = INT64_MAX;
+    for (uint32_t i = 0; i < w->in->leg_count; ++i) {
+        w->last = least(w->last, w->ends[i]);
     }
 }
 
@@ -302,19 +347,21 @@ static void measure(pa_basket_work *w) {
 static pa_status forward(pa_basket_work *w, bool *more) {
     for (uint32_t i = 0; i < w->in->leg_count; ++i) {
         leg *l = &w->legs[i];
-        if (at(l)->last == w->last && l->at + 1 == l->count) {
+        if (w->ends[i] == w->last && l->at + 1 == l->count) {
             const pa_status status = extend(w->in, l, more);
             if (status != PA_OK || !*more) {
                 return status;
             }
         }
     }
-    *more = true;
     for (uint32_t i = 0; i < w->in->leg_count; ++i) {
-        leg *l = &w->legs[i];
-        l->at += at(l)->last == w->last;
+        if (w->ends[i] == w->last) {
+            move_leg(w, i, w->legs[i].at + 1);
+        }
     }
-    measure(w);
+    *more = true;
+    w->first = w->last + 1;
+    measure_last(w);
     return PA_OK;
 }
 
@@ -322,25 +369,17 @@ static bool backward(pa_basket_work *w) {
     if (w->first == 1) {
         return false;
     }
-    for (uint32_t i = 0; i < w->in->leg_count; ++i) {
-        leg *l = &w->legs[i];
-        l->at -= rung_first(l) == w->first;
-    }
-    measure(w);
-    return true;
-}
-
-/* By how much a step more raises the bound in this segment, x SCALE. Below 2^63: payoff 2^61,
- * notional and fee of 512 shares as well. */
-static int64_t slope(const pa_basket_work *w) {
-    int64_t sum = w->in->payoff_e6 << 32;
+    const int64_t last = w->first - 1;
+    w->first = 1;
     for (uint32_t i = 0; i < w->in->leg_count; ++i) {
         const leg *l = &w->legs[i];
-        const int64_t weight = l->in->weight;
-        sum -= ((100 * weight * at(l)->price_e4) << 32) +
-               100 * l->step_e6 * (int64_t)at(l)->unit;
+        if (rung_first(l) == last + 1) {
+            move_leg(w, i, l->at - 1);
+        }
+        w->first = most(w->first, rung_first(l));
     }
-    return sum;
+    w->last = last;
+    return true;
 }
 
 /* The profit at h without what is rounded at the end, x SCALE: never below profit(h). */
@@ -397,32 +436,118 @@ static int64_t lowest(const pa_basket_work *w, const search *s) {
 
 /* ---- the search ---- */
 
-/* Visit the segment's h from its better end on, as long as the bound allows an improvement: `need`
- * or more. Beyond one period every cent remainder has been seen with a better bound; what differs
- * then is one rounded fee a leg. (A FOK budget near the end of a level may only be refused for want
- * of depth there: one period more.) */
-static void visit(const pa_basket_work *w, search *s, int64_t slope_scaled) {
-    const bool falling = slope_scaled <= 0;
+/* A run of h within the segment, from its better end on, and what is still worth finding. */
+typedef struct run {
+    int64_t h, step, left; /* next, +1 or -1, how many      */
+    i128 bound;            /* upper(h)                      */
+    int64_t decline;       /* of it with every step, x SCALE */
+    int64_t need;          /* least profit that improves     */
+} run;
+
+/* Exactly one h. */
+static void try(const pa_basket_work *w, search *s, run *r, int64_t h) {
+    const int64_t found = profit(w, h);
+    if (found >= r->need && fits(w, h)) {
+        s->h = h;
+        s->profit_e6 = found;
+        r->need = found + (r->step > 0);
+    }
+}
+
+/* Notionals have nothing left to round: the first few h decide. */
+static void try_each(const pa_basket_work *w, search *s, run *r) {
+    for (; r->left > 0 && r->bound >= r->need * SCALE; --r->left) {
+        try(w, s, r, r->h);
+        r->h += r->step;
+        r->bound -= r->decline;
+    }
+}
+
+/* Put the rests of every leg's last cent at LANES steps from r->h on into w->rests, and what a
+ * block of steps adds to them, modulo a cent, into w->moves. */
+static void rests_begin(pa_basket_work *w, const run *r) {
+    for (uint32_t i = 0; i < w->in->leg_count; ++i) {
+        const leg *l = &w->legs[i];
+        const int64_t cents = (int64_t)l->in->weight * at(l)->price_e4 % CENT_E6;
+        const int64_t move = r->step > 0 ? (CENT_E6 - cents) % CENT_E6 : cents;
+        int64_t rest = rest_of_cent(notional(l, at(l), r->h));
+        for (int t = 0; t < LANES; ++t) {
+            w->rests[i][t / 8][t % 8] = (int16_t)rest;
+            rest += move;
+            rest -= rest >= CENT_E6 ? CENT_E6 : 0;
+        }
+        w->moves[i] = (int16_t)(move * LANES % CENT_E6);
+    }
+}
+
+/* (a + b) modulo a cent, both below one. */
+static lanes moved(lanes a, lanes b) {
+    const lanes sum = a + b;
+    return sum - (((CENT_E6 - 1 - sum) >> 15) & CENT_E6); /* the sign, in every bit */
+}
+
+/* Sum the legs' rests, each in units of 128 cut, and move on to the next block. A lane's sum stays
+ * below 256 x 79 < 2^15. */
+static void rests_sum(pa_basket_work *w, uint16_t sums[LANES]) {
+    lanes low = {0}, high = {0};
+    for (uint32_t i = 0; i < w->in->leg_count; ++i) {
+        lanes *rests = w->rests[i];
+        const lanes move = w->moves[i] - (lanes){0};
+        low += rests[0] >> 7;
+        high += rests[1] >> 7;
+        rests[0] = moved(rests[0], move);
+        rests[1] = moved(rests[1], move);
+    }
+    memcpy(sums, &low, sizeof low);
+    memcpy(sums + 8, &high, sizeof high);
+}
+
+/* Budgets in whole cents: what their rests take is summed for a block of h at once, and only an
+ * h that still could improve is looked at. */
+static void try_blocks(pa_basket_work *w, search *s, run *r) {
+    rests_begin(w, r);
+    for (; r->left > 0 && r->bound >= r->need * SCALE; r->left -= LANES) {
+        uint16_t sums[LANES];
+        rests_sum(w, sums);
+        const int64_t room = (int64_t)((r->bound - r->need * SCALE) >> 32) / 100 >> 7;
+        const int count = (int)least(r->left, LANES);
+        for (int t = 0; t < count; ++t) {
+            const int64_t taken = sums[t];
+            if (taken <= room &&
+                r->bound - t * (i128)r->decline >= (r->need + (taken << 7)) * SCALE) {
+                try(w, s, r, r->h + t * r->step);
+            }
+        }
+        r->h += LANES * r->step;
+        r->bound -= LANES * (i128)r->decline;
+    }
+}
+
+/* Visit the segment's h from its better end on, as long as the bound allows an improvement. Beyond
+ * one period every cent remainder has been seen with a better bound; what differs then is one
+ * rounded fee a leg. (A FOK budget near the end of a level may only be refused for want of depth
+ * there: one period more.) */
+static void visit(pa_basket_work *w, search *s) {
+    const bool falling = w->slope <= 0;
     const int64_t low = lowest(w, s), high = least(w->last, s->h_max);
     if (low > high) {
         return;
     }
-    const int64_t step = falling ? 1 : -1;
-    const int64_t decline = falling ? -slope_scaled : slope_scaled;
-    const int64_t period = w->in->style == PA_STYLE_FOK ? 2 * PERIOD : PERIOD;
-    const bool periodic = (i128)decline * PERIOD >= (w->feed + !falling) * SCALE || w->feed == 0;
-    int64_t need = s->h == 0 ? 1 : s->profit_e6 + falling;
-    int64_t left = periodic ? least(high - low + 1, period) : high - low + 1;
-    i128 bound_scaled = upper(w, falling ? low : high);
-    for (int64_t h = falling ? low : high; left > 0; --left, h += step, bound_scaled -= decline) {
-        if (bound_scaled < need * SCALE) {
-            return;
-        }
-        const int64_t found = profit(w, h);
-        if (found >= need && fits(w, h)) {
-            *s = (search){s->minimum, s->dollar, s->h_max, h, found};
-            need = found + falling;
-        }
+    run r = {
+        .h = falling ? low : high,
+        .step = falling ? 1 : -1,
+        .left = high - low + 1,
+        .decline = falling ? -w->slope : w->slope,
+        .need = s->h == 0 ? 1 : s->profit_e6 + falling,
+    };
+    r.bound = upper(w, r.h);
+    if (w->feed == 0 || (i128)r.decline * w->period >= (w->feed + !falling) * SCALE) {
+        r.left = least(r.left, w->in->style == PA_STYLE_FOK ? 2 * w->period : w->period);
+    }
+    if (w->in->style == PA_STYLE_GTC) {
+        try_each(w, s, &r);
+    } else {
+        try_blocks(w, s, &r);
     }
 }
 
@@ -445,21 +570,19 @@ static pa_status solve(pa_basket_work *w, search *s) {
         w->legs[i].at = 0;
     }
     measure(w);
-    int64_t rise = slope(w);
     bool more = true;
-    while (more && rise > 0 && w->last < s->h_max) {
+    while (more && w->slope > 0 && w->last < s->h_max) {
         const pa_status status = forward(w, &more);
         if (status != PA_OK) {
             return status;
         }
-        rise = slope(w);
     }
-    if (rise <= 0 && !backward(w)) {
+    if (w->slope <= 0 && !backward(w)) {
         return PA_OK;
     }
     remember(w, true);
     do {
-        visit(w, s, slope(w));
+        visit(w, s);
     } while (upper(w, w->first) + constants(w) >= most(s->profit_e6, 1) * SCALE && backward(w));
     remember(w, false);
     for (;;) {
@@ -468,7 +591,7 @@ static pa_status solve(pa_basket_work *w, search *s) {
             upper(w, w->first) + constants(w) < (s->profit_e6 + 1) * SCALE) {
             return status;
         }
-        visit(w, s, slope(w));
+        visit(w, s);
     }
 }
 
@@ -541,22 +664,22 @@ static int64_t leg_loss(const pa_basket *in, const leg *l, int64_t h, int64_t pa
     return (lost > 0 ? (int64_t)lost : 0) + 2 * rounding * ((int64_t)leg_in->ask_count + 1);
 }
 
-static int64_t bounds(pa_basket_work *w, int64_t h) {
-    int64_t sum = 0;
-    for (uint32_t i = 0; i < w->in->leg_count; ++i) {
-        const leg *l = &w->legs[i];
-        w->bounds[i].outlay_e6 = outlay(w->in, l, h);
-        w->bounds[i].whole_e6 = leg_loss(w->in, l, h, 1000000);
-        sum += w->bounds[i].outlay_e6;
-    }
-    return sum;
-}
-
-/* After bounds(). */
-static int64_t worst_loss(const pa_basket_work *w, int64_t h, uint32_t *state) {
+/* Sum the legs' bounds at h; the walk goes there. */
+static void set_bounds(pa_basket_work *w, int64_t h) {
     const pa_basket *in = w->in;
     const uint32_t *pays = in->pays;
-    int64_t worst = -1;
+    if (w->bounds_h == h) {
+        return;
+    }
+    go_to(w, h);
+    w->bounds_h = h;
+    w->outlay_e6 = 0;
+    for (uint32_t i = 0; i < in->leg_count; ++i) {
+        w->bounds[i].outlay_e6 = outlay(in, &w->legs[i], h);
+        w->bounds[i].whole_e6 = leg_loss(in, &w->legs[i], h, 1000000);
+        w->outlay_e6 += w->bounds[i].outlay_e6;
+    }
+    w->loss_e6 = -1;
     for (uint32_t s = 0; s < in->state_count; ++s, pays += in->leg_count) {
         int64_t sum = 0;
         for (uint32_t i = 0; i < in->leg_count; ++i) {
@@ -564,12 +687,11 @@ static int64_t worst_loss(const pa_basket_work *w, int64_t h, uint32_t *state) {
                    : pays[i] == 1000000 ? w->bounds[i].whole_e6
                                         : leg_loss(in, &w->legs[i], h, pays[i]);
         }
-        if (sum > worst) {
-            worst = sum;
-            *state = s;
+        if (sum > w->loss_e6) {
+            w->loss_e6 = sum;
+            w->loss_state = s;
         }
     }
-    return worst;
 }
 
 /* Cash from selling the whole steps of `shares` into the bids, fees off; *levels reached into. */
@@ -670,7 +792,9 @@ static bool pays_enough(const pa_basket *in) {
 
 /* The legs at their first rungs; *more: each has one. */
 static pa_status begin(pa_basket_work *w, const pa_basket *in, bool *more) {
+    int64_t grid = CENT_E6; /* a step moves every notional by a multiple of it */
     w->in = in;
+    w->bounds_h = 0;
     w->feed = 0;
     for (uint32_t i = 0; i < in->leg_count; ++i) {
         const pa_basket_leg *leg_in = &in->legs[i];
@@ -680,11 +804,13 @@ static pa_status begin(pa_basket_work *w, const pa_basket *in, bool *more) {
         l->h_min = up(leg_in->min_size_e6, l->step_e6);
         l->piece = leg_in->rate_e6 == 0 ? 0 : piece_unit(leg_in, FILL);
         w->feed += leg_in->rate_e6 != 0;
+        grid = common_divisor(grid, leg_in->tick_e4);
         const pa_status status = extend(in, l, more);
         if (status != PA_OK || !*more) {
             return status;
         }
     }
+    w->period = most(PERIOD_MIN, CENT_E6 / grid); /* 10 at tick 0.1, a tenth of the former */
     return PA_OK;
 }
 
@@ -692,9 +818,8 @@ static pa_status begin(pa_basket_work *w, const pa_basket *in, bool *more) {
 static int64_t within(pa_basket_work *w, int64_t h, int64_t outlay_e6, int64_t loss_e6) {
     int64_t low = 0, high = h;
     for (int64_t middle = h; low < high; middle = low + (high - low + 1) / 2) {
-        uint32_t state;
-        go_to(w, middle);
-        if (bounds(w, middle) <= outlay_e6 && worst_loss(w, middle, &state) <= loss_e6) {
+        set_bounds(w, middle);
+        if (w->outlay_e6 <= outlay_e6 && w->loss_e6 <= loss_e6) {
             low = middle;
         } else {
             high = middle - 1;
@@ -749,7 +874,6 @@ static void fill_leg(const pa_basket *in, const leg *l, int64_t h, pa_sized_leg 
         .notional_e6 = notional(l, r, h),
         .cost_e6 = budget,
         .fee_e6 = fee(in, l, r, h),
-        .outlay_e6 = outlay(in, l, h),
         .limit_e4 = r->limit_e4,
         .levels = r->level + 1,
     };
@@ -760,15 +884,18 @@ static pa_status fill(pa_basket_work *w, int64_t h, pa_sized *out, pa_sized_leg 
     if (!pays_enough(in)) {
         return PA_E_RANGE;
     }
+    set_bounds(w, h);
     go_to(w, h);
-    out->outlay_e6 = bounds(w, h);
-    out->worst_loss_e6 = worst_loss(w, h, &out->worst_state);
+    out->outlay_e6 = w->outlay_e6;
+    out->worst_loss_e6 = w->loss_e6;
+    out->worst_state = w->loss_state;
     out->sets_e6 = h * STEP_E6;
     out->payoff_e6 = payoff(in, h);
     for (uint32_t i = 0; i < in->leg_count; ++i) {
         pa_sized_leg *leg_out = &legs[i];
         int64_t worst;
         fill_leg(in, &w->legs[i], h, leg_out);
+        leg_out->outlay_e6 = w->bounds[i].outlay_e6;
         const pa_status status =
             unwind(in, &w->legs[i], h, leg_out, &leg_out->unwind_e6, &worst);
         if (status != PA_OK) {
@@ -789,7 +916,7 @@ pa_status pa_basket_size(const pa_basket *basket, pa_basket_work *work, pa_sized
     if (!in_range(basket)) {
         return PA_E_RANGE;
     }
-    bool more;
+    bool more = false;
     pa_status status = begin(work, basket, &more);
     if (status != PA_OK) {
         return status;
@@ -799,7 +926,7 @@ pa_status pa_basket_size(const pa_basket *basket, pa_basket_work *work, pa_sized
         return PA_OK;
     }
     measure(work);
-    if (slope(work) <= 0) {
+    if (work->slope <= 0) {
         out->reason = PA_SIZING_NO_EDGE;
         return PA_OK;
     }

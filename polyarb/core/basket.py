@@ -49,7 +49,7 @@ class Why(enum.Enum):
     LOSS = "loss"
 
 
-_WHY: Final = (
+_WHY: Final[tuple[Why | None, ...]] = (
     None,
     *(
         Why(ffi.string(lib.pa_sizing_name(index)).decode("ascii"))
@@ -267,7 +267,7 @@ class Sizer:
         basket: Basket,
         asks: Sequence[Ladder],
         bids: Sequence[Ladder],
-        caps: Caps = Caps(),  # noqa: B008 (frozen)
+        caps: Caps = Caps(),
     ) -> Sized | Why:
         """
         Return the best size on the given ladders, or why there is none.
@@ -301,7 +301,7 @@ class Sizer:
         arena: Arena,
         basket: Basket,
         slots: Sequence[int],
-        caps: Caps = Caps(),  # noqa: B008 (frozen)
+        caps: Caps = Caps(),
         *,
         levels: int = LEVELS_MAX,
     ) -> Sized | Why:

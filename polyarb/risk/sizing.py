@@ -1,5 +1,5 @@
 """
-Is a sized basket worth its capital? (design.md section 6; the size itself is ``core/basket``.)
+Whether a sized basket is worth its capital; the size itself is the core's (``core/basket.py``).
 
 Ratios are of what is spent, cost and fees. All of it is integers: a threshold is reached exactly
 or it is not.

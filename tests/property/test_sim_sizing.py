@@ -151,7 +151,7 @@ def test_no_way_a_moved_book_fills_a_plan_loses_more_than_said(style: OrderType)
     plans = 0
     for _ in range(6 * RUNS):
         pit = Pit(rng, rng.choice(list(Tick)), many=True)
-        basket, sized = pit.size(style, rng.choice((0, 1, 5)))
+        _, sized = pit.size(style, rng.choice((0, 1, 5)))
         if sized is None:
             continue
         plans += 1

@@ -40,9 +40,7 @@ def payoffs(rng: Random, weights: list[int]) -> tuple[tuple[int, ...], ...]:
             tuple(1_000_000 * ((i == s) ^ kind) for i in range(count)) for s in range(count)
         )
     values = (0, 250_000, 500_000, 1_000_000)
-    return tuple(
-        tuple(rng.choice(values) for _ in range(count)) for _ in range(rng.randint(1, 4))
-    )
+    return tuple(tuple(rng.choice(values) for _ in range(count)) for _ in range(rng.randint(1, 4)))
 
 
 def basket(rng: Random, *, sizes: tuple[int, int] = (1, 3_000_000), legs: int = 3) -> slow.Basket:
@@ -59,7 +57,14 @@ def basket(rng: Random, *, sizes: tuple[int, int] = (1, 3_000_000), legs: int = 
         price = min(10_000 - tick, max(tick, int(share * rng.uniform(0.7, 1.2)) // tick * tick))
         made.append(
             slow.Leg(
-                asks=ladder(rng, tick, price, rng.choice((*(1, 1, 2, 2, 3, 3, 4, 4) * 4, 0)), sizes, rise=True),
+                asks=ladder(
+                    rng,
+                    tick,
+                    price,
+                    rng.choice((*(1, 1, 2, 2, 3, 3, 4, 4) * 4, 0)),
+                    sizes,
+                    rise=True,
+                ),
                 bids=ladder(rng, tick, price - tick, rng.randint(0, 4), sizes, rise=False),
                 weight=weight,
                 tick=tick,
@@ -82,10 +87,13 @@ def basket(rng: Random, *, sizes: tuple[int, int] = (1, 3_000_000), legs: int = 
 
 
 def sane(made: slow.Basket) -> bool:
-    return min(
-        sum(leg.weight * paid for leg, paid in zip(made.legs, state, strict=True))
-        for state in made.pays
-    ) >= made.payoff
+    return (
+        min(
+            sum(leg.weight * paid for leg, paid in zip(made.legs, state, strict=True))
+            for state in made.pays
+        )
+        >= made.payoff
+    )
 
 
 SIZER = fast.Sizer()
@@ -219,7 +227,10 @@ def test_no_fill_in_no_state_loses_more_than_said():
             for leg, order in zip(made.legs, plan.legs, strict=True)
         ]
         worst = max(
-            sum(spent - paid * shares // 10**6 for (spent, shares), paid in zip(way, state, strict=True))
+            sum(
+                spent - paid * shares // 10**6
+                for (spent, shares), paid in zip(way, state, strict=True)
+            )
             for way in itertools.product(*ways)
             for state in made.pays
         )
@@ -381,5 +392,8 @@ def test_extremes_keep_their_promises(style: int, rate: int) -> None:
             continue
         h = answer.sets_e6 // 10_000
         same(made, slow.plan(made, h), answer)
-        assert all(slow.profit(made, other) <= answer.profit_e6 for other in (h - 1, h + 1, 1)
-                   if 1 <= other <= min(map(slow.depth, legs)))
+        assert all(
+            slow.profit(made, other) <= answer.profit_e6
+            for other in (h - 1, h + 1, 1)
+            if 1 <= other <= min(map(slow.depth, legs))
+        )

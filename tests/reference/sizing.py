@@ -196,7 +196,9 @@ def outlay(basket: Basket, leg: Leg, h: int) -> int:
     rounding = 5 if leg.rate else 0
     if basket.style == GTC:
         shares = leg.weight * h * STEP
-        most = limit * leg.weight * h + up(shares * (fee_unit(leg, limit) + piece(leg, rounding)), Q)
+        most = limit * leg.weight * h + up(
+            shares * (fee_unit(leg, limit) + piece(leg, rounding)), Q
+        )
         return most + places * (12 if leg.rate else 1)
     most = cost + up(cost * fee_a_dollar(leg, limit, rounding), Q)
     return most + places * (12 if leg.rate else 0)
@@ -283,8 +285,10 @@ def size(basket: Basket) -> Plan | str:
     rules = [
         (
             "lattice",
-            lambda h: profit(basket, h) > 0
-            and (basket.style != FOK or all(_whole(basket, leg, h) for leg in legs)),
+            lambda h: (
+                profit(basket, h) > 0
+                and (basket.style != FOK or all(_whole(basket, leg, h) for leg in legs))
+            ),
         ),
         (
             "below_minimum",

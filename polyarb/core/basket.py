@@ -326,8 +326,8 @@ class Sizer:
 
     def _sized(self, basket: Basket) -> Sized | Why:
         out = self._out
-        why = _WHY[out.reason]
-        if why:
+        why: Why | None = _WHY[out.reason]
+        if why is not None:
             return why
         return Sized(
             sets_e6=out.sets_e6,

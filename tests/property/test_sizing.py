@@ -286,7 +286,7 @@ def test_more_room_never_makes_less_profit(cap: str) -> None:
     for made, plan in plans(f"room {cap}", 60, cash=UNLIMITED, relation=UNLIMITED, event=UNLIMITED):
         most = plan.worst_loss_e6 if cap == "loss" else plan.outlay_e6
         last = 0
-        for part in range(0, 11):
+        for part in range(11):
             answer = sized(replace(made, **{cap: most * part // 10}))
             if isinstance(answer, fast.Sized):
                 room = answer.worst_loss_e6 if cap == "loss" else answer.outlay_e6

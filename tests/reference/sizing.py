@@ -320,11 +320,7 @@ def first_share_pays(basket: Basket) -> bool:
     """Say whether the first step's marginal cost, without rounding, is below what it pays."""
     marginal = basket.payoff * Q * 100
     for leg in basket.legs:
-        held = 0
-        for price, size_e6 in leg.asks:  # the level that the first step ends in
-            held += size_e6
-            if held >= leg.weight * STEP:
-                break
+        _, _, price, _ = walk(leg, basket.style, leg.weight * STEP)
         unit = fee_unit(leg, price) + up(5 * Q, leg.min_size) if leg.rate else 0
         marginal -= leg.weight * (price * Q * 100 * 100 + unit * 100 * 10**6)
     return marginal > 0

@@ -32,8 +32,8 @@
  *          FAK, FOK  a budget m at price p loses m (1 + (fee(p) - v) / p), linear in m: nothing or
  *                    all of it. With v = 0 it is worst at the lowest price (exponent 2: at 1/3),
  *                    where a dollar buys the most fee. With v > rate limit^2 it grows with p: worst
- *                    at the limit. Between the two, the highest fee and the fewest shares are taken
- *                    together, which no fill reaches.
+ *                    at the limit (asked with a margin, limit / 16). Between the two, the highest
+ *                    fee and the fewest shares are taken together, which no fill reaches.
  *          A mixture of prices is a mean of single ones. Rounding (fills of at least the minimum
  *          size, but for two at each of as many prices as the book showed) is added on top.
  *          The bound never falls when n grows: each piece is the ceiling of a rising real.

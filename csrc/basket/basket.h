@@ -15,8 +15,8 @@
  *          fee       shares x rate x (p(1-p))^exponent of every level, up to 1e-6. The venue rounds
  *                    each fill to 1e-5, and a level may be many orders of which only the sum is
  *                    public: half a unit of 1e-5 is charged for every minimum size there is room
- *                    for, and one unit for two orders of which a remainder is left. A rate of 0
- *                    costs nothing.
+ *                    for, and one unit for two orders of which a remainder is left. What the
+ *                    rest of a last cent buys is charged too. A rate of 0 costs nothing.
  * Payoff   of n sets less 0.0001: an order with less than that left may count as filled.
  * Amounts  FAK, FOK: maker = the budget; taker = maker / limit, cut to 4 decimals (3 at tick 0.1).
  *          GTC: maker = limit x shares, taker = shares: exact on the lattice (protocol.md section

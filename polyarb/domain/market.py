@@ -91,6 +91,9 @@ class Market:
         end_ms: When it should be decided, Unix milliseconds; None where nobody says.
         volume_e6, liquidity_e6: Gamma's figures, minutes old; two markets are equal without them.
         uma_status: How far its resolution is: "", ``proposed``, ``disputed``, …
+        rules: What decides it, by paragraphs, in plain quotes and dashes; () where that is not
+            known. Markets with the same text share it, so it is kept once.
+        source: Where the answer is looked up, "" where only the rules say.
     """
 
     id: str
@@ -120,6 +123,8 @@ class Market:
     volume_e6: CashE6 = field(compare=False)
     liquidity_e6: CashE6 = field(compare=False)
     uma_status: str
+    rules: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,8 @@ class Event:
         fee_bips: What a conversion keeps, of 10,000.
         markets: Those that can be traded; of a neg-risk event in the order of their index.
         left_out: Those that cannot.
+        whole: It was told with its own list of markets, so that those and `left_out` are all there
+            are. Put together from lists of markets it may lack some that were closed.
     """
 
     id: str
@@ -165,6 +172,7 @@ class Event:
     end_ms: int | None
     markets: tuple[Market, ...]
     left_out: tuple[LeftOut, ...] = ()
+    whole: bool = False
 
     @property
     def structure(self) -> Structure:

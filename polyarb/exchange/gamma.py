@@ -35,6 +35,9 @@ from polyarb.domain.money import (
 TEXT_MAX: Final = 300
 """Characters of a title that are kept; real ones have up to 200."""
 
+RULES_MAX: Final = 20_000
+"""Characters of a market's rules; real ones have up to 6,000. Longer ones count as not known."""
+
 TAGS_MAX: Final = 64
 DELAY_S_MAX: Final = 3600
 NEST_MAX: Final = 8
@@ -47,6 +50,9 @@ _BYTES32: Final = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 _CONDITION: Final = re.compile(r"0x(?:[0-9a-f]{62}|[0-9a-f]{64})", re.ASCII)  # V3: one byte less
 _TICKS: Final = {tick.value: tick for tick in Tick}
 _PAYS_E4: Final = {"1:0": 10_000, "0:1": 0, "0.5:0.5": 5_000}
+_PLAIN: Final = str.maketrans(
+    {"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u2013": "-", "\u2014": "-"}
+)
 _SPELLING: Final = {
     "question_id": "questionID",
     "neg_risk_market_id": "negRiskMarketID",
@@ -110,6 +116,8 @@ class Told(msgspec.Struct, rename=_camel, gc=False):
     liquidity_num: Any = None
     liquidity: Any = None
     uma_resolution_status: Any = None
+    description: Any = None
+    resolution_source: Any = None
     # of events
     neg_risk_augmented: Any = None
     neg_risk_fee_bips: Any = None
@@ -172,11 +180,13 @@ class Page:
     Attributes:
         pairs: Markets, each with its event, or None where nothing was said of one.
         broken: What could not be read.
+        whole: Ids of events that came with a list of all their markets.
         next_cursor: Where the next page begins; None at the end.
     """
 
     pairs: list[tuple[Told, Told | None]] = field(default_factory=list)
     broken: Counter[Refusal] = field(default_factory=Counter)
+    whole: set[str] = field(default_factory=set)
     next_cursor: str | None = None
 
 
@@ -197,13 +207,27 @@ class Reader:
         self.incomplete: list[str] = []
         self._broken: Counter[Refusal] = Counter()
         self._events: dict[str, tuple[Told, list[Told]]] = {}
+        self._whole: set[str] = set()
+        self._paragraphs: dict[str, str] = {}
+        self._rules: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def add(self, page: Page) -> None:
         """Take a page; of an event told twice the first telling counts, with all its markets."""
         self._broken += page.broken
+        self._whole |= page.whole
         for market, event in page.pairs:
+            market.description = self._shared(market.description)
+            source = read_text(market.resolution_source)
+            market.resolution_source = self._paragraphs.setdefault(source, source)
             key = _event_id(event) if event else _condition(market) or f"?{len(self._events)}"
             self._events.setdefault(key, (event or market, []))[1].append(market)
+
+    def _shared(self, text: object) -> tuple[str, ...]:
+        """Return rules by paragraphs, each of which, and each whole, is kept once."""
+        if isinstance(text, tuple):  # a list told the market twice
+            return text
+        rules = tuple(self._paragraphs.setdefault(part, part) for part in read_rules(text))
+        return self._rules.setdefault(rules, rules)
 
     def count(self, reason: Refusal) -> None:
         """Count something else that could not be read."""
@@ -256,6 +280,7 @@ class Reader:
             end_ms=max(ends, default=_ms(told.end_date)),
             markets=tuple(markets),
             left_out=tuple(left_out),
+            whole=key in self._whole,
         )
 
 
@@ -380,9 +405,12 @@ def _collect(text: bytes | msgspec.Raw, event: Told | None, page: Page, nest: in
 def _collect_members(told: Told, page: Page, nest: int) -> None:
     """Take what an event or a page holds."""
     around = told if _event_id(told) else None
+    broken = page.broken.total()
     for member in (told.markets, told.events):
         if _given(member):
             _collect(member, around, page, nest - 1)
+    if around and page.broken.total() == broken:
+        page.whole.add(_event_id(told))
     _release(told)
 
 
@@ -417,6 +445,7 @@ def _own_event(told: Told) -> Told | None:
     if event is None or not _event_id(event):
         return None
     _release(event)
+    event.description = None  # its markets have their own
     return event
 
 
@@ -469,6 +498,8 @@ def _market(  # noqa: PLR0917  (all six are one call's)
         volume_e6=_cash_e6(told.volume_num, told.volume),
         liquidity_e6=_cash_e6(told.liquidity_num, told.liquidity),
         uma_status=read_text(told.uma_resolution_status),
+        rules=told.description if isinstance(told.description, tuple) else (),
+        source=read_text(told.resolution_source),
     )
     if not seen.isdisjoint(_names(market)):
         raise _LeftOutError(Refusal.DUPLICATE)
@@ -690,6 +721,14 @@ def read_text(value: object) -> str:
         value = str(value)
     value = value[:TEXT_MAX].strip()
     return value if value.isprintable() else "".join(c if c.isprintable() else " " for c in value)
+
+
+def read_rules(value: object) -> tuple[str, ...]:
+    """Return a text by paragraphs, in plain quotes and single spaces; () where it is none."""
+    if not isinstance(value, str) or len(value) > RULES_MAX:
+        return ()
+    lines = value.translate(_PLAIN).splitlines()
+    return tuple(line for line in (" ".join(each.split()) for each in lines) if line)
 
 
 def _event_id(told: Told) -> str:

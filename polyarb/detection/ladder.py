@@ -10,12 +10,13 @@ between leave nothing to find.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import combinations
 from typing import Final
 
 from polyarb.detection import text
 from polyarb.detection.line import Part, states
-from polyarb.detection.policy import Made, Policy, fit, no, until_ms, yes
+from polyarb.detection.policy import Made, Policy, fit, no, unfit, until_ms, yes
 from polyarb.detection.question import AmbiguousError, Asked, day_text, deadline, number
 from polyarb.detection.refusal import Refused, Why
 from polyarb.detection.relation import Kind, Realise, Relation
@@ -26,41 +27,65 @@ REACH: Final = 16
 SLACK_MS: Final = 600_000
 """The markets of one page are made within minutes; what counts begins for all of them at once."""
 
-Ask = Callable[[Market], Asked]
-
 
 def build(events: Iterable[Event], policy: Policy) -> Iterator[Made]:
     """Yield a relation for each pair of which one implies the other."""
+    events = list(events)
     for event in events:
         if event.neg_risk_id or len(event.markets) < 2:
             continue
         markets, refused = fit(event, Kind.LADDER, policy)
         yield from refused
         yield from _read(event, markets)
+    for group in readings(events, policy):
+        by_event = group[0].market.event_id
+        if any(each.market.event_id != by_event for each in group):
+            yield from _ladder(group, text.number_text, across=True)
+
+
+def readings(events: Iterable[Event], policy: Policy) -> Iterator[list[Asked]]:
+    """Yield the numbers of all events that are about the same reading."""
+    same: dict[object, list[Asked]] = defaultdict(list)
+    for event in events:
+        for market in event.markets:
+            if unfit(market, policy) or not any("inance" in part for part in market.rules):
+                continue
+            with suppress(AmbiguousError):
+                asked = number(market)
+                if asked.reading and asked.moment:
+                    same[asked.reading, asked.about, market.end_ms].append(asked)
+    yield from (group for group in same.values() if len(group) > 1)
 
 
 def _read(event: Event, markets: list[Market]) -> Iterator[Made]:
     """Take every market for what it can be read as, a number or a deadline."""
-    unread: dict[str, AmbiguousError] = {}
-    taken: set[str] = set()
+    against: dict[str, tuple[Why, str]] = {}
+    read: set[str] = set()
+    used: set[str] = set()
     for ask, show in ((number, text.number_text), (deadline, day_text)):
         asked: list[Asked] = []
         for market in markets:
             try:
                 asked.append(ask(market))
             except AmbiguousError as error:
-                if unread.get(market.condition_id, error).why in {Why.NO_SLOT, error.why}:
-                    unread[market.condition_id] = error
-        for made in ladders(event, asked, show):
-            taken.update(each.market.condition_id for each in asked)
-            yield made
-    yield from _refusals(event, {c: e for c, e in unread.items() if c not in taken})
+                if error.why is Why.NO_SLOT:
+                    continue
+                if market.condition_id not in against:
+                    against[market.condition_id] = error.why, error.said
+        for group in _alike(asked):
+            used.update(each.market.condition_id for each in group)
+            yield from _ladder(group, show)
+        read.update(each.market.condition_id for each in asked)
+    for market in markets:
+        why = Why.NO_NEIGHBOUR if market.condition_id in read else Why.NO_SLOT
+        against.setdefault(market.condition_id, (why, market.question))
+    yield from _refusals(event, {c: why for c, why in against.items() if c not in used})
 
 
-def _refusals(event: Event, unread: dict[str, AmbiguousError]) -> Iterator[Refused]:
+def _refusals(event: Event, against: dict[str, tuple[Why, str]]) -> Iterator[Refused]:
     found: dict[Why, list[tuple[str, str]]] = defaultdict(list)
-    for condition, error in unread.items():
-        found[error.why].append((condition, error.said))
+    for condition, (why, said) in against.items():
+        found[why].append((condition, said))
     for why, cases in found.items():
         yield Refused(
             kind=Kind.LADDER,
@@ -71,22 +96,23 @@ def _refusals(event: Event, unread: dict[str, AmbiguousError]) -> Iterator[Refus
         )
 
 
-def ladders(event: Event, asked: list[Asked], show: Callable[[int], str]) -> Iterator[Made]:
-    """Yield the pairs of each ladder among `asked`, and what kept others out of it."""
+def _alike(asked: list[Asked]) -> Iterator[list[Asked]]:
+    """Yield those whose questions are the same but for the number or date."""
     same: dict[object, list[Asked]] = defaultdict(list)
     for each in asked:
         same[each.about].append(each)
-    for group in same.values():
-        if len(group) > 1:
-            yield from _ladder(event, group, show)
+    yield from (group for group in same.values() if len(group) > 1)
 
 
-def _ladder(event: Event, group: list[Asked], show: Callable[[int], str]) -> Iterator[Made]:
+def _ladder(
+    group: list[Asked], show: Callable[[int], str], *, across: bool = False
+) -> Iterator[Made]:
+    """Yield the pairs of a ladder; with `across`, those of different events only."""
     group.sort(key=lambda each: (each.part, each.market.condition_id))
     reach = REACH if len(group) > STEPS_MAX else len(group)
     against: dict[Why, dict[str, None]] = defaultdict(dict)
     for (one, a), (other, b) in combinations(enumerate(group), 2):
-        if other - one > reach:
+        if other - one > reach or (across and a.market.event_id == b.market.event_id):
             continue
         pair = _ordered(a, b)
         if pair is None:
@@ -94,10 +120,13 @@ def _ladder(event: Event, group: list[Asked], show: Callable[[int], str]) -> Ite
         if why := doubt(*pair):
             against[why].update({each.market.condition_id: None for each in pair})
         else:
-            yield implication(event, *pair, show)
+            yield implication(*pair, show)
     for why, conditions in against.items():
         yield Refused(
-            kind=Kind.LADDER, event_id=event.id, why=why, conditions=tuple(conditions)
+            kind=Kind.LADDER,
+            event_id=group[0].market.event_id,
+            why=why,
+            conditions=tuple(conditions),
         )
 
 
@@ -114,13 +143,15 @@ def doubt(inner: Asked, outer: Asked) -> Why | None:
     """Return why two questions that read alike may not be about the same thing."""
     if inner.unit != outer.unit:
         return Why.UNITS
+    if inner.market.event_id != outer.market.event_id:
+        return apart(inner, outer)
     if inner.rules != outer.rules:
         return Why.RULES
     if inner.market.source != outer.market.source:
         return Why.SOURCE
     # Two half-lines that open the same way are in order whoever owns their boundaries, as long as
     # the same rules give them away; a range's ends are not.
-    if inner.strict != outer.strict or (inner.strict is None and not _alike(inner.part, outer.part)):
+    if inner.strict is None and not _open_alike(inner.part, outer.part):
         return Why.STRICTNESS
     if inner.begins < outer.begins or bool(inner.begins) != bool(outer.begins):
         return Why.WINDOW
@@ -129,7 +160,16 @@ def doubt(inner: Asked, outer: Asked) -> Why | None:
     return _end_doubt(inner, outer)
 
 
-def _alike(inner: Part, outer: Part) -> bool:
+def apart(one: Asked, other: Asked) -> Why | None:
+    """Return why questions of two events may not be about the same value of the same moment."""
+    if not one.reading or one.reading != other.reading or not (one.moment and other.moment):
+        return Why.SOURCE
+    if one.strict is None or other.strict is None:
+        return Why.STRICTNESS
+    return None if one.market.end_ms == other.market.end_ms is not None else Why.END_DATE
+
+
+def _open_alike(inner: Part, outer: Part) -> bool:
     return (inner.low == outer.low) != (inner.high == outer.high)
 
 
@@ -142,21 +182,25 @@ def _end_doubt(inner: Asked, outer: Asked) -> Why | None:
     return None if ends[0] == ends[1] else Why.END_DATE
 
 
-def implication(
-    event: Event, inner: Asked, outer: Asked, show: Callable[[int], str]
-) -> Relation:
+def implication(inner: Asked, outer: Asked, show: Callable[[int], str]) -> Relation:
     """Return the relation of a market that implies another."""
     a, b = inner.market, outer.market
     return Relation(
         kind=Kind.LADDER,
-        slug=event.slug,
-        event_id=event.id,
+        slug=b.slug,
+        event_id=b.event_id,
         title=f"{a.question} implies {b.question}",
         legs=(yes(b), no(a)),
         states=states(((outer.part, True), (inner.part, False)), show),
         until_ms=until_ms((a, b)),
         realise=Realise.HOLD,
-        note="same question and rules but for the "
-        + ("date" if inner.by_date else "number")
-        + (f"; source {a.source}" if a.source else ""),
+        note=_because(inner, outer),
     )
+
+
+def _because(inner: Asked, outer: Asked) -> str:
+    if inner.market.event_id != outer.market.event_id:
+        return f"both are about {inner.reading} on the same day"
+    said = "date" if inner.by_date else "number"
+    source = f"; source {inner.market.source}" if inner.market.source else ""
+    return f"same question and rules but for the {said}{source}"

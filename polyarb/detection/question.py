@@ -6,6 +6,7 @@ happens by a date; and what must be equal for two markets to ask that of the sam
 import re
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Final
 
 from polyarb.detection import text
@@ -37,6 +38,8 @@ class Asked:
         unit: Of the thresholds.
         strict: Who owns the boundary: not the part (True), the part (False), or nobody says.
         moment: The value is taken at one instant, so that it lies in one of disjoint parts.
+        reading: Which figure of which source decides, where the rules say that in a known form:
+            markets of different events with the same reading are about the same value.
         begins: When what counts begins: the day a window in the rules opens, as an ordinal; 0 if
             the rules name none.
         made_ms: When the market was made, where what counts begins then; else 0.
@@ -50,25 +53,30 @@ class Asked:
     unit: str = ""
     strict: bool | None = None
     moment: bool = False
+    reading: str = ""
     begins: int = 0
     made_ms: int = 0
 
 
 # -- numbers
 
+
+def _spaced(words: str) -> str:
+    """Return a pattern whose spaces count where others do not."""
+    return words.replace(" ", r"\ ")
+
+
 _UP: Final = (
-    r"(?:above|over|more than|greater than|higher than|at least|at or above"
-    r"|greater than or equal to|exceeds?)"
+    "above|over|more than|greater than|higher than|at least|at or above"
+    "|greater than or equal to|exceeds?"
 )
-_DOWN: Final = (
-    r"(?:below|under|less than|fewer than|lower than|at most|at or below|less than or equal to)"
-)
+_DOWN: Final = "below|under|less than|fewer than|lower than|at most|at or below|less than or equal to"
 _NUMBER: Final = re.compile(
     rf"""
       \bbetween\ <n>\ (?:and|&|-|to)\ (?P<between><n>)
     | \b(?P<touch>reach(?:es)?|hits?|dips?\ to|drops?\ to|falls?\ to)
       (?:\ \((?P<side>high|low)\))?\ (?P<touched><n>)(?:\ \((?P<after>high|low)\))?
-    | \b(?:(?P<up>{_UP})|(?P<down>{_DOWN}))\ (?P<bound><n>)
+    | \b(?:(?P<up>{_spaced(_UP)})|(?P<down>{_spaced(_DOWN)}))\ (?P<bound><n>)
     | (?P<alone><n>)(?:(?P<more>\+|\ or\ (?:more|higher|above))|(?P<less>\ or\ (?:less|lower|below)))
     """,
     re.VERBOSE,
@@ -136,7 +144,18 @@ def number(market: Market) -> Asked:
         unit=own[0].unit,
         strict=strict,
         moment=_at_a_moment(frame, rules),
+        reading=_reading(rules),
         made_ms=_made_ms(market),
+    )
+
+
+def compares(question: str, value: Decimal | int) -> bool:
+    """Say whether a question asks for more or less than a number, not for the number."""
+    asked = text.read(question)
+    return any(
+        asked.slots[asked.at(match.start())].value == value * text.SCALE
+        for match in _NUMBER.finditer(asked.frame)
+        if not match["between"]
     )
 
 
@@ -245,6 +264,24 @@ def _at_a_moment(frame: str, rules: tuple[Text, ...]) -> bool:
     return any(_INSTANT.search(each) for each in texts) and not any(
         _PERIOD.search(each) for each in texts
     )
+
+
+_CANDLE: Final = re.compile(
+    r"\bbinance <n> minute candle for (?P<pair>[a-z]+/[a-z]+) <n>:<n> in the et timezone "
+    r"\(noon\) on the date specified in the title\b"
+)
+
+
+def _reading(rules: tuple[Text, ...]) -> str:
+    """Return the one candle of which the close decides, "" where there is none, or another word."""
+    found: set[str] = set()
+    for each in rules:
+        for match in _CANDLE.finditer(each.frame):
+            first = each.at(match.start())
+            clock = ":".join(text.number_text(slot.value) for slot in each.slots[first : first + 3])
+            found.add(f"binance {match['pair']} {clock}")
+    closes = any('final "close" price' in each.frame for each in rules)
+    return found.pop() if closes and len(found) == 1 else ""
 
 
 # -- dates

@@ -31,6 +31,7 @@ class Why(StrEnum):
     OUTCOMES = "outcomes"  # not Yes and No
     NO_SLOT = "no_slot"  # no number or date of its question tells it from its neighbours
     SEVERAL_SLOTS = "several_slots"  # more than one does
+    NO_NEIGHBOUR = "no_neighbour"  # no other market asks the same of another number or date
     TITLE = "title"  # its short title says another number, date or direction than its question
     UNITS = "units"
     DIRECTION = "direction"  # not said, or said both ways
@@ -40,6 +41,7 @@ class Why(StrEnum):
     END_DATE = "end_date"  # they end at different times, or in the wrong order
     NO_YEAR = "no_year"
     DATE = "date"  # not "by" a date: on it, in it, or another thing
+    PERIOD = "period"  # reached or touched within a time, not measured at an instant
     WINDOW = "window"  # the earlier deadline's time begins before the later one's
     CONDITION = "condition"  # it depends on something else happening
     # relation files

@@ -181,7 +181,11 @@ _TO_OTHER: Final = re.compile(r"\bresolves?d?\b[^.]{0,40}[\"']other\b", re.I)
 _CREATION: Final = re.compile(r"\b(?:creation|created|issuance)\b", re.I)
 _AGAIN: Final = re.compile(r"\b(?:another|again|next)\b", re.I)
 _CONDITIONAL: Final = re.compile(r"\b(?:if|unless|assuming|provided|given that)\b", re.I)
-_SENTENCE: Final = re.compile(r"(?<=[.!?])[\"']?\s+|\n")
+_SENTENCE: Final = re.compile(
+    r"(?<=[.!?][\"'])\s+|(?<![ .(][A-Za-z]\.)(?<!\binc\.)(?<!\bcorp\.)(?<!\bvs\.)(?<!\be\.g\.)"
+    r"(?<!\bi\.e\.)(?<!\bno\.)(?<!\bjr\.)(?<!\bdr\.)(?<!\bst\.)(?<=[.!?])\s+",
+    re.I,
+)
 
 
 def _sentences(text: str) -> list[str]:

@@ -51,6 +51,18 @@ examples:
   python -m polyarb markets --url http://127.0.0.1:8080/gamma --event fed-decision-in-june"""
 
 
+RELATIONS_EXAMPLE = """\
+Each relation carries its proof: the states it ranges over, what each leg pays in each, and the
+least of them. What is ambiguous gives none, and is counted by its reason. A file of your own
+(--relations) is checked in the same way; what it holds that is none is told with its line, and the
+exit code is 2.
+
+examples:
+  python -m polyarb relations --catalogue active-markets.jsonl.gz --builders ladder,range
+  python -m polyarb relations --catalogue active-markets.jsonl.gz --relations mine.toml --json
+  python -m polyarb relations --event fed-decision-in-june --explain negrisk_no:fed-decision:1f…"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Without a command it is ``selfcheck``."""
     given = _parsed(arguments)
@@ -181,6 +193,13 @@ def markets(given: argparse.Namespace) -> int:
     return run(given)
 
 
+def relations(given: argparse.Namespace) -> int:
+    """Show what must add up, or prove one relation."""
+    from polyarb.control.relations import run  # noqa: PLC0415
+
+    return run(given)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     whole = argparse.ArgumentParser(
@@ -237,6 +256,16 @@ def parser() -> argparse.ArgumentParser:
             description="Show the markets that can be traded and pass the filters, why others\n"
             "cannot be, and what loading them takes.",
             epilog=MARKETS_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _add_relations(
+        commands.add_parser(
+            "relations",
+            help="show what must add up in a catalogue, and the proof of each",
+            description="Show the relations between tokens that a catalogue, and a file of your\n"
+            "own, give; why others were refused; and the proof of one.",
+            epilog=RELATIONS_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -337,6 +366,27 @@ def _add_markets(command: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="one JSON object with every market instead of text")
 
 
+def _add_relations(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--catalogue", type=Path, metavar="FILE", help="a recording, .jsonl or .json, also .gz")
+    add("--url", metavar="GAMMA", help="where Gamma is (default: the venue's)")
+    add("--clob-url", metavar="CLOB", help="asked for what Gamma leaves open; not with --url alone")
+    add("--tags", nargs="+", default=[], metavar="TAG", help="events with one of these tags")
+    add("--event", nargs="+", default=[], metavar="ID|SLUG", help="these events")
+    add("--relations", type=Path, metavar="TOML", help="relations of your own, added to the others")
+    add("--builders", metavar="A,B", help="only these kinds: complement, ladder, range, …")
+    add("--seconds-delay", action="store_true", help="also markets that answer seconds later")
+    add("--same-market", action="store_true", help="also kind crossed")
+    add(
+        "--all-no",
+        action="store_true",
+        help="also events whose rules name a case in which all their markets resolve NO",
+    )
+    add("--explain", metavar="ID", help="prove one: states, payoffs, legs, fees, the least")
+    add("--top", type=int, default=20, metavar="N", help="how many to show (default: %(default)s)")
+    add("--json", action="store_true", help="one JSON object with every relation instead of text")
+
+
 def _port(text: str) -> int:
     return _whole("port", text, 0, 65535)
 
@@ -368,5 +418,6 @@ COMMANDS = {
     "exchange": exchange,
     "markets": markets,
     "record": record,
+    "relations": relations,
     "replay": replay,
 }

@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
             max_days=given.max_days,
             max_tokens=given.max_tokens,
         )
-        found = _load(given, universe)
+        found = load(given, universe)
     except errors.InputError as error:
         print(f"polyarb: {error}", file=sys.stderr)
         return 2
@@ -66,7 +66,14 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _load(given: argparse.Namespace, universe: Universe) -> Found:
+def load(given: argparse.Namespace, universe: Universe) -> Found:
+    """
+    Read the catalogue that the arguments name: a file, or Gamma.
+
+    Raises:
+        InputError: It cannot be read.
+        RetryError: Gamma does not answer.
+    """
     before = _peak_bytes()
     began_ns = clock.monotonic_ns()
     source = str(given.catalogue or given.url or GAMMA_URL)
@@ -113,7 +120,7 @@ def _object(found: Found, selected: Selection) -> str:
             "source": found.source,
             "load_ms": found.load_ns // 1_000_000,
             "memory_bytes": found.memory_bytes,
-            "events": _structures(events[m.event_id] for m in selected.markets),
+            "events": structures(events[m.event_id] for m in selected.markets),
             "markets": [_row(market, events[market.event_id]) for market in selected.markets],
             "refused": _counts(found.refused),
             "left_out": _counts(selected.left_out),
@@ -140,37 +147,37 @@ def _row(market: Market, event: Event) -> dict[str, Any]:
         "question_index": market.question_index if market.neg_risk else None,
         "v3": market.v3,
         "seconds_delay": market.seconds_delay,
-        "end": _day(market.end_ms),
+        "end": day(market.end_ms),
         "volume_usd": units_text(market.volume_e6, 6),
     }
 
 
 def _text(found: Found, selected: Selection, top: int) -> str:
     events = found.catalog.events
-    structures = _structures(events[market.event_id] for market in selected.markets)
+    shapes = structures(events[market.event_id] for market in selected.markets)
     lines = [
         f"{len(found.catalog):,} markets of {len(events):,} events can be traded, from "
         f"{found.source} in {found.load_ns / 1e9:.2f} s and "
         f"{found.memory_bytes / 2**20:.0f} MiB at most",
-        f"  refused   {_listed(found.refused)}",
-        f"  left out  {_listed(selected.left_out)}",
+        f"  refused   {listed(found.refused)}",
+        f"  left out  {listed(selected.left_out)}",
         f"  selected  {len(selected.markets):,} markets, {len(selected.tokens):,} tokens",
-        f"  events    {_listed(structures)}",
-        f"  ticks     {_listed(Counter(market.tick.value for market in selected.markets))}",
-        f"  fees      {_listed(Counter(_fee(market) for market in selected.markets))}",
+        f"  events    {listed(shapes)}",
+        f"  ticks     {listed(Counter(market.tick.value for market in selected.markets))}",
+        f"  fees      {listed(Counter(_fee(market) for market in selected.markets))}",
     ]
     if top > 0 and selected.markets:
         lines += ["", f"{'volume $':>15}  {'end':10}  {'tick':6}  {'fee':8}  structure  question"]
     for market in selected.markets[: max(top, 0)]:
         structure = events[market.event_id].structure
         lines.append(
-            f"{market.volume_e6 // 10**6:>15,}  {_day(market.end_ms) or '':10}  "
+            f"{market.volume_e6 // 10**6:>15,}  {day(market.end_ms) or '':10}  "
             f"{market.tick.value:6}  {_fee(market):8}  {structure:9}  {market.question}"
         )
     return "\n".join(lines)
 
 
-def _structures(events: Iterable[Event]) -> dict[str, int]:
+def structures(events: Iterable[Event]) -> dict[str, int]:
     """Return how many events there are of each structure, each event once."""
     once = {event.id: event.structure for event in events}
     counts = Counter(once.values())
@@ -181,7 +188,8 @@ def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
     return {str(name): count for name, count in sorted(counts.items())}
 
 
-def _listed(counts: Mapping[Any, int]) -> str:
+def listed(counts: Mapping[Any, int]) -> str:
+    """Return counts as a line, the greatest first."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{count:,} {name}" for name, count in ranked) or "none"
 
@@ -192,5 +200,6 @@ def _fee(market: Market) -> str:
     return f"{units_text(fees.rate_e6, 6)}{power}" if fees.rate_e6 else "free"
 
 
-def _day(ms: int | None) -> str | None:
+def day(ms: int | None) -> str | None:
+    """Return the date of a moment, None for none."""
     return None if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"

@@ -10,11 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from polyarb.detection.refusal import Why
 
-_NUMBER: Final = r"(-?)([$€£]?)([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?) ?(k|m|bn|b|t|million|billion)?(?![0-9.])"
+_NUMBER: Final = (
+    r"(-?)([$€£]?)([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?) ?(k|m|bn|b|t|million|billion)?(?![0-9.])"
+)
 _UNIT: Final = r"((?: ?[^\W\d_]+| ?[%°\"'/²])*)"
 _LESS: Final = re.compile(rf"(?:<|less than |under |below ){_NUMBER}{_UNIT}")
 _UP_TO: Final = re.compile(rf"(?:≤|<=|at most ){_NUMBER}{_UNIT}")
@@ -51,7 +54,11 @@ class Bracket:
 def read(title: str) -> Bracket | None:
     """Return a title's bracket, None where it is another thing."""
     title = _ASIDE.sub("", title.translate(_PLAIN).casefold()).strip()
-    for pattern, low_own, high_own in ((_LESS, True, False), (_UP_TO, True, True), (_OR_LESS, True, True)):
+    for pattern, low_own, high_own in (
+        (_LESS, True, False),
+        (_UP_TO, True, True),
+        (_OR_LESS, True, True),
+    ):
         if match := pattern.fullmatch(title):
             end, step, unit = _number(match, 1)
             return Bracket(None, end, low_own, high_own, step, unit)
@@ -102,9 +109,11 @@ def check(titles: Sequence[str], *, counted: bool, ends: bool = True) -> Why | b
     units = {each.unit for each in brackets if each.unit}
     if len(units) > 1:
         return Why.UNITS
-    brackets.sort(key=lambda each: (each.low is not None, each.low or 0, each.high is None, each.high or 0))
+    brackets.sort(
+        key=lambda each: (each.low is not None, each.low or 0, each.high is None, each.high or 0)
+    )
     step = min(each.step for each in brackets)
-    for one, other in zip(brackets, brackets[1:], strict=False):
+    for one, other in pairwise(brackets):
         if one.high is None or other.low is None:
             return Why.OVERLAP
         why = _meets(one, other, step)

@@ -45,6 +45,7 @@ class Built:
 
     relations: dict[str, Relation] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
+    _legs: dict[frozenset[tuple[str, int]], str] = field(default_factory=dict, repr=False)
 
     def counts(self) -> dict[Kind, int]:
         """Return how many relations of each kind there are."""
@@ -58,22 +59,18 @@ class Built:
 
     def add(self, made: Iterable[Relation | Refused]) -> None:
         """Take what a builder made; of relations with the same legs the first is kept."""
-        legs = {_legs(relation): relation.id for relation in self.relations.values()}
         for each in made:
             if isinstance(each, Refused):
                 self.refused.append(each)
                 continue
-            known = legs.setdefault(_legs(each), each.id)
+            legs = frozenset((leg.token, leg.weight) for leg in each.legs)
+            known = self._legs.setdefault(legs, each.id)
             if known == each.id and each.id not in self.relations:
                 self.relations[each.id] = each
             else:
                 self.refused.append(
                     Refused(kind=each.kind, event_id=each.event_id, why=Why.SAME_LEGS, said=known)
                 )
-
-
-def _legs(relation: Relation) -> frozenset[tuple[str, int]]:
-    return frozenset((leg.token, leg.weight) for leg in relation.legs)
 
 
 def build(events: Iterable[Event], builders: Iterable[Kind] | None, policy: Policy) -> Built:

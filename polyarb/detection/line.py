@@ -38,9 +38,7 @@ def segments(parts: Iterable[Part]) -> list[Part]:
     return [Part(low, high) for low, high in pairwise(sorted(cuts))]
 
 
-def states(
-    legs: Sequence[tuple[Part, bool]], show: Callable[[int], str]
-) -> tuple[State, ...]:
+def states(legs: Sequence[tuple[Part, bool]], show: Callable[[int], str]) -> tuple[State, ...]:
     """Return every state of legs, each the YES (True) or the NO of a part."""
     return tuple(
         State(

@@ -1,6 +1,7 @@
 """
-What a market asks: whether a number is above, below or between thresholds, or whether something
-happens by a date; and what must be equal for two markets to ask that of the same thing.
+What a market asks, as a part of a line: of values, above or below a threshold, or of days.
+
+It goes with what must be equal for two markets to ask that of the same thing.
 """
 
 import re
@@ -70,7 +71,9 @@ _UP: Final = (
     "above|over|more than|greater than|higher than|at least|at or above"
     "|greater than or equal to|exceeds?"
 )
-_DOWN: Final = "below|under|less than|fewer than|lower than|at most|at or below|less than or equal to"
+_DOWN: Final = (
+    "below|under|less than|fewer than|lower than|at most|at or below|less than or equal to"
+)
 _NUMBER: Final = re.compile(
     rf"""
       \bbetween\ <n>\ (?:and|&|-|to)\ (?P<between><n>)
@@ -170,30 +173,29 @@ def _direction(match: re.Match[str], rules: tuple[Text, ...]) -> bool | None:
         if sentences:
             raise AmbiguousError(Why.DIRECTION, "a range with rules of its own")
         return None
-    up: bool | None = None
-    if match["bound"]:
-        up = match["up"] is not None
-    elif match["alone"]:
-        up = match["more"] is not None
-    else:
-        word, side = match["touch"], match["side"] or match["after"]
-        if word.startswith(("dip", "drop", "fall")):
-            up = False
-        elif word.startswith("reach"):
-            up = True
-        if side:
-            if up is not None and up != (side == "high"):
-                raise AmbiguousError(Why.DIRECTION, match[0])
-            up = side == "high"
-        if up is None and said_up != said_down:
-            up = said_up
-        if up is None or not (said_up or said_down):
-            raise AmbiguousError(Why.DIRECTION, match[0])
+    up = _said(match)
+    if match["touch"] and up is None and said_up != said_down:
+        up = said_up
+    if up is None or (match["touch"] and not (said_up or said_down)):
+        raise AmbiguousError(Why.DIRECTION, match[0])
     if said_up and said_down:
         raise AmbiguousError(Why.DIRECTION, "the rules say both above and below")
     if (said_down if up else said_up) or (sentences and not (said_up or said_down)):
         raise AmbiguousError(Why.DIRECTION, "the rules do not say it as the question does")
     return up
+
+
+def _said(match: re.Match[str]) -> bool | None:
+    """Return the direction that a question's own words give; None where it is only "hit"."""
+    if match["bound"]:
+        return match["up"] is not None
+    if match["alone"]:
+        return match["more"] is not None
+    word, side = match["touch"], match["side"] or match["after"]
+    up = True if word.startswith("reach") else None if word.startswith("hit") else False
+    if side and up is not None and up != (side == "high"):
+        raise AmbiguousError(Why.DIRECTION, match[0])
+    return side == "high" if side else up
 
 
 def _part(
@@ -254,7 +256,9 @@ def _check_number_title(market: Market, own: tuple[Slot, ...], up: bool | None) 
     if (values or years) and wanted not in (values, years):
         raise AmbiguousError(Why.TITLE, f"{market.group_title!r} for {market.question!r}")
     bare = text.MARK.sub("", title.frame)
-    if (up is not True and _TITLE_UP.search(bare)) or (up is not False and _TITLE_DOWN.search(bare)):
+    if (up is not True and _TITLE_UP.search(bare)) or (
+        up is not False and _TITLE_DOWN.search(bare)
+    ):
         raise AmbiguousError(Why.TITLE, f"{market.group_title!r} for {market.question!r}")
 
 

@@ -49,7 +49,7 @@ class Why(StrEnum):
     UNKNOWN_KEY = "unknown_key"
     MISSING_KEY = "missing_key"
     VALUE = "value"  # of a type or outside the bounds it must have
-    UNKNOWN_TOKEN = "unknown_token"
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105  (not a secret)
     UNKNOWN_NAME = "unknown_name"
     DUPLICATE = "duplicate"  # an id, a token or a state
     WEIGHT = "weight"

@@ -137,9 +137,7 @@ class Relation:
 
 def pays_e6(legs: Iterable[Leg], state: State) -> CashE6:
     """Return what a set pays in a state."""
-    return CashE6(
-        sum(leg.weight * pays for leg, pays in zip(legs, state.pays_e6, strict=True))
-    )
+    return CashE6(sum(leg.weight * pays for leg, pays in zip(legs, state.pays_e6, strict=True)))
 
 
 def _check_legs(legs: tuple[Leg, ...]) -> None:
@@ -161,7 +159,9 @@ def _check_states(states: tuple[State, ...], legs: int) -> None:
         raise errors.InputError("two states have the same name")
     for state in states:
         if len(state.pays_e6) != legs:
-            raise errors.InputError(f"state {state.name!r} pays {len(state.pays_e6)} of {legs} legs")
+            raise errors.InputError(
+                f"state {state.name!r} pays {len(state.pays_e6)} of {legs} legs"
+            )
         if not all(0 <= pays <= ONE_E6 for pays in state.pays_e6):
             raise errors.RangeError(f"state {state.name!r} pays outside 0..1 a share")
 

@@ -38,8 +38,10 @@ _SLOT: Final = re.compile(
     re.VERBOSE,
 )
 _POWERS: Final = {
-    **{"k": 3, "thousand": 3, "m": 6, "million": 6, "b": 9, "bn": 9, "billion": 9},
-    **{"t": 12, "trillion": 12},
+    **dict.fromkeys(("k", "thousand"), 3),
+    **dict.fromkeys(("m", "million"), 6),
+    **dict.fromkeys(("b", "bn", "billion"), 9),
+    **dict.fromkeys(("t", "trillion"), 12),
 }
 
 
@@ -149,11 +151,15 @@ def mentions_all_no(rules: Iterable[str]) -> bool:
     In a neg-risk event that may be true of all markets at once: a match that is canceled, an
     answer that is not known in time. What only one market can meet, a team that is out, is not.
     """
-    for part in rules:
-        for sentence in _sentences(part):
-            if _TO_NO.search(sentence) and not _ELSE.match(sentence) and not _OUT.search(sentence):
-                return True
-    return False
+    return any(map(_says_no, rules))
+
+
+@lru_cache(maxsize=65_536)
+def _says_no(part: str) -> bool:
+    return bool(_TO_NO.search(part)) and any(
+        _TO_NO.search(each) and not _ELSE.match(each) and not _OUT.search(each)
+        for each in _SENTENCE.split(part)
+    )
 
 
 def mentions_other(rules: Iterable[str]) -> bool:
@@ -172,7 +178,9 @@ def is_conditional(question: str) -> bool:
 
 
 _SPLIT: Final = re.compile(r"50\s?%?\s?[-/]\s?50|\bhalf\b|equal(?:ly)? (?:split|share)", re.I)
-_TO_NO: Final = re.compile(r"\bresolves?d?\b[^.]{0,40}[\"']?\bno\b[\"']?(?=[\s.,;:\"')]|$)", re.I)
+_TO_NO: Final = re.compile(
+    r"\bresolves?d?\b[^.]{0,40}(?:[\"']no[.,]?[\"']|\b(?:to|as) no(?=[.,;:)]|$))", re.I
+)
 _ELSE: Final = re.compile(r"\s*(?:otherwise|if not|else)\b", re.I)
 _OUT: Final = re.compile(
     r"\b(?:impossible|eliminated|disqualified|fails? to qualify|no longer possible)\b", re.I
@@ -188,18 +196,20 @@ _SENTENCE: Final = re.compile(
 )
 
 
-def _sentences(text: str) -> list[str]:
-    return _SENTENCE.split(text)
-
-
 def yes_sentences(rules: Iterable[Text]) -> list[str]:
     """Return the sentences that say what resolves to Yes, without their numbers."""
-    return [
+    return [sentence for part in rules for sentence in _yes_sentences(part.frame)]
+
+
+@lru_cache(maxsize=65_536)
+def _yes_sentences(frame: str) -> tuple[str, ...]:
+    if not _TO_YES.search(frame):
+        return ()
+    return tuple(
         sentence
-        for part in rules
-        for sentence in _sentences(part.frame)
+        for sentence in _SENTENCE.split(frame)
         if _TO_YES.search(sentence) and not _ELSE.match(sentence)
-    ]
+    )
 
 
 _TO_YES: Final = re.compile(r"\bresolves?d?\b[^.]{0,40}[\"']yes\b")

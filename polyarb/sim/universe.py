@@ -506,8 +506,12 @@ def _one_of(
         fair=_shares(maker.rng, len(questions), tick_e4),
         end_ms=_ms(ends),
         tick_e4=tick_e4,
-        rules="This market will resolve according to the outcome named. If none of the listed "
-        "options can be determined, it will resolve to “Other”.",
+        rules="This market will resolve according to the outcome named."
+        + (
+            " If none of the listed options can be determined, it will resolve to “Other”."
+            if unnamed
+            else ""
+        ),
         common={"v3": v3},
     )
 

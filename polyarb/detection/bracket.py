@@ -71,7 +71,7 @@ def read(title: str) -> Bracket | None:
         bare = Decimal(match[3].replace(",", "")) <= Decimal(match[8].replace(",", ""))
         low, one, first = _number(match, 1, (match[9] or "") if bare else "")
         high, other, unit = _number(match, 6)
-        if first and first != unit:
+        if first and unit and first != unit:
             return None
         return Bracket(low, high, True, True, min(one, other), unit or first)
     if match := _EXACT.fullmatch(title):

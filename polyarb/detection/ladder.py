@@ -77,8 +77,9 @@ def _read(event: Event, markets: list[Market]) -> Iterator[Made]:
             yield from _ladder(group, show)
         read.update(each.market.condition_id for each in asked)
     for market in markets:
-        why = Why.NO_NEIGHBOUR if market.condition_id in read else Why.NO_SLOT
-        against.setdefault(market.condition_id, (why, market.question))
+        if market.condition_id in read:
+            against[market.condition_id] = Why.NO_NEIGHBOUR, market.question
+        against.setdefault(market.condition_id, (Why.NO_SLOT, market.question))
     yield from _refusals(event, {c: why for c, why in against.items() if c not in used})
 
 

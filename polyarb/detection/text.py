@@ -186,7 +186,12 @@ _OUT: Final = re.compile(
     r"\b(?:impossible|eliminated|disqualified|fails? to qualify|no longer possible)\b", re.I
 )
 _TO_OTHER: Final = re.compile(r"\bresolves?d?\b[^.]{0,40}[\"']other\b", re.I)
-_CREATION: Final = re.compile(r"\b(?:creation|created|issuance)\b", re.I)
+_CREATION: Final = re.compile(
+    r"\b(?:creation|created|issuance)\b|\b(?:start|launch|opening|open) of (?:this|the) market\b"
+    r"|\bmarket(?:'s)? (?:opens|opened|starts|started|begins|began|start|launch|opening)\b"
+    r"|\bmarket's (?:[a-z]+ ){0,2}time ?(?:frame|period|line)\b",
+    re.I,
+)
 _AGAIN: Final = re.compile(r"\b(?:another|again|next)\b", re.I)
 _CONDITIONAL: Final = re.compile(r"\b(?:if|unless|assuming|provided|given that)\b", re.I)
 _SENTENCE: Final = re.compile(

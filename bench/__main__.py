@@ -26,6 +26,7 @@ from bench import (
     bench_feed,
     bench_hmac,
     bench_record,
+    bench_relations,
     bench_request,
     bench_scan,
     bench_sign,
@@ -142,6 +143,7 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "feed": bench_feed.rows,
     "record": bench_record.rows,
     "catalogue": bench_catalogue.rows,
+    "relations": bench_relations.rows,
 }
 
 

@@ -45,10 +45,10 @@ print(*tracemalloc.get_traced_memory())
 def rows(run: Run) -> Iterator[Row]:
     """Yield the rows of this module."""
     with tempfile.TemporaryDirectory() as folder:
-        recorded = _recorded() if run.rounds else None
-        path = recorded or _generated(Path(folder), COUNT if run.rounds else SMOKE)
+        found = recorded() if run.rounds else None
+        path = found or _generated(Path(folder), COUNT if run.rounds else SMOKE)
         count = COUNT if run.rounds else SMOKE
-        name = f"catalogue: a market of {count:,} {'recorded' if recorded else 'generated'} ones"
+        name = f"catalogue: a market of {count:,} {'recorded' if found else 'generated'} ones"
         ours, against = _load(path, count), _json(path, count)
         if run.rounds == 0:
             yield Row(name=name, note="ran")
@@ -96,7 +96,8 @@ def _memory(path: Path) -> tuple[int, int]:
     return kept, peak
 
 
-def _recorded() -> Path | None:
+def recorded() -> Path | None:
+    """Return the recorded markets, None where they are not at hand."""
     shared = BENCH.parent / "shared" / "captures"
     path = Path(os.environ.get("POLYARB_CAPTURES") or shared) / RECORDED
     return path if path.is_file() else None

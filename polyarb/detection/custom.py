@@ -120,9 +120,11 @@ class _Lines:
             return 1
         start = self._starts[index]
         last = index + 1 == len(self._starts)
-        for at in range(start, len(self._lines) if last else self._starts[index + 1]):
-            if near and near in self._lines[at]:
-                return at + 1
+        lines = self._lines[start : len(self._lines) if last else self._starts[index + 1]]
+        for wanted in (f'"{near}"', f"'{near}'", f"{near} =", near) if near else ():
+            for at, line in enumerate(lines, start + 1):
+                if wanted in line:
+                    return at
         return start + 1
 
 
@@ -404,8 +406,8 @@ def _cases(table: Mapping[str, Any], known: _Known) -> _Proof:
 
 
 def _case(table: Mapping[str, Any], keys: frozenset[str], proof: _Proof, known: _Known) -> _Case:
-    _check_keys(table, keys, {"name"} if keys is _STATE_KEYS else set())
-    name = _text(table, "name")
+    _check_keys(table, keys, {"name"} if keys is _STATE_KEYS else {"because"})
+    name = _text(table, "name") or _text(table, "because")
     sides: list[int] = []
     for key in ("yes", "no"):
         told = table.get(key, [])

@@ -80,7 +80,8 @@ _NUMBER: Final = re.compile(
     | \b(?P<touch>reach(?:es)?|hits?|dips?\ to|drops?\ to|falls?\ to)
       (?:\ \((?P<side>high|low)\))?\ (?P<touched><n>)(?:\ \((?P<after>high|low)\))?
     | \b(?:(?P<up>{_spaced(_UP)})|(?P<down>{_spaced(_DOWN)}))\ (?P<bound><n>)
-    | (?P<alone><n>)(?:(?P<more>\+|\ or\ (?:more|higher|above))|(?P<less>\ or\ (?:less|lower|below)))
+    | (?P<alone><n>)
+      (?:(?P<more>\+|\ or\ (?:more|higher|above))|(?P<less>\ or\ (?:less|lower|below)))
     """,
     re.VERBOSE,
 )

@@ -217,4 +217,10 @@ def _yes_sentences(frame: str) -> tuple[str, ...]:
     )
 
 
+def forget() -> None:
+    """Drop what was read before, as after a start."""
+    for kept in (read, _says_no, _yes_sentences):
+        kept.cache_clear()
+
+
 _TO_YES: Final = re.compile(r"\bresolves?d?\b[^.]{0,40}[\"']yes\b")

@@ -229,6 +229,20 @@ def test_members_are_read_in_every_spelling(
     assert {name: getattr(made, name) for name in expected} == expected
 
 
+def test_rules_are_kept_by_paragraphs_in_plain_signs_and_once() -> None:
+    text = "It resolves to “Yes” if it’s 2–3.\r\n\n  Otherwise:\u00a0 “No”.  \n"
+    [found], _ = read(event([market(n, description=text) for n in range(2)]))
+    first, second = found.markets
+    assert first.rules == ('It resolves to "Yes" if it\'s 2-3.', 'Otherwise: "No".')
+    assert first.rules is second.rules
+    assert one(market(resolutionSource=" https://example.org ")).source == "https://example.org"
+
+
+@pytest.mark.parametrize("text", [None, 7, ["a"], "", " \n ", "x" * 20_001])
+def test_rules_that_cannot_be_read_are_none(text: object) -> None:
+    assert one(market(description=text)).rules == ()
+
+
 def test_positions_of_the_v3_exchange_are_recognised() -> None:
     ids = [str(1 << 248 | 5 << 104 | place) for place in (0, 1)]
     told = market(version="v2", clobTokenIds=None, positionIds=json.dumps(ids))
@@ -299,6 +313,17 @@ def test_markets_of_one_event_meet_again_from_several_pages() -> None:
     [found] = reader.events()
     assert (found.id, len(found.markets), found.tags) == ("7", 3, ("tech", "ai"))
     assert found.structure is Structure.GROUP
+
+
+def test_only_an_event_told_with_all_its_markets_is_whole() -> None:
+    [listed], _ = read(event([market(0), market(1, closed=True)]))
+    assert listed.whole
+    [torn], _ = read(event([market(0), "no market"]))
+    assert not torn.whole
+    reader = Reader()
+    told = {name: value for name, value in event([]).items() if name != "markets"}
+    reader.add(read_page(json.dumps({"markets": [market(0, events=[told])]}).encode()))
+    assert [each.whole for each in reader.events()] == [False]
 
 
 def test_a_market_without_an_event_is_one_of_its_own_unless_it_belongs_to_a_group() -> None:

@@ -165,9 +165,7 @@ def test_seconds_delay_is_the_operators_choice():
 
 def test_a_window_from_the_markets_creation_must_not_open_later_for_the_implied():
     what = "the price is above the listed price between the creation of this market and March 12"
-    low, high = (
-        replace(each, rules=(YES_IF.format(what=what),)) for each in above(100, 110)
-    )
+    low, high = (replace(each, rules=(YES_IF.format(what=what),)) for each in above(100, 110))
     day_ms = 86_400_000
     early, late = catalogues.START_MS, catalogues.START_MS + day_ms
     assert relations(built([replace(low, start_ms=early), replace(high, start_ms=late)]))

@@ -42,7 +42,11 @@ def test_a_parent_is_its_upper_part_and_the_range_between():
     assert named(parent, [event(markets)]) == {(low, "Yes"), (middle, "No"), (high, "No")}
     assert parent.payoff_e6 == 2 * ONE
     assert parent.strategies == (Strategy.BUY_PARENT_SELL_CHILDREN,)
-    assert [state.name for state in parts.states] == ["below 100", "from 100, below 110", "from 110"]
+    assert [state.name for state in parts.states] == [
+        "below 100",
+        "from 100, below 110",
+        "from 110",
+    ]
 
 
 def test_several_ranges_may_lie_between():

@@ -77,7 +77,8 @@ def _read(event: Event, markets: list[Market]) -> Iterator[Made]:
             yield from _ladder(group, show)
         read.update(each.market.condition_id for each in asked)
     for market in markets:
-        if market.condition_id in read:
+        why, _ = against.get(market.condition_id, (Why.DATE, ""))
+        if market.condition_id in read and why is Why.DATE:
             against[market.condition_id] = Why.NO_NEIGHBOUR, market.question
         against.setdefault(market.condition_id, (Why.NO_SLOT, market.question))
     yield from _refusals(event, {c: why for c, why in against.items() if c not in used})

@@ -96,8 +96,9 @@ _RULES_DOWN: Final = re.compile(
     r"|below|under(?= <n>)|(?:lower|less|fewer) than|dips?|falls?|drops?)"
 )
 _NEGATED: Final = re.compile(
-    r"\b(?:no|not|never|n't)(?: be| been| reach)? (?:above|over|below|under|more|less|higher"
-    r"|lower|greater|fewer|at least|at most|exceed)"
+    r"(?:\b(?:no|not|never|fail\w*|without|unable|avoid\w*|neither|nor)\b|n't\b)[^,.;()]{0,30}"
+    r"\b(?:above|over|below|under|more|less|higher|lower|greater|fewer|at least|at most|exceed"
+    r"|reach|dip|fall|drop|hit)"
 )
 _BOUNDARY_UP: Final = re.compile(
     r"\bexactly (?:on|at|between)\b[^.]*\b(?:higher|upper|greater)(?: range| bracket)+"
@@ -166,8 +167,8 @@ def compares(question: str, value: Decimal | int) -> bool:
 def _direction(match: re.Match[str], rules: tuple[Text, ...]) -> bool | None:
     """Return True for up, False for down, None for between."""
     sentences = text.yes_sentences(rules)
-    if any(_NEGATED.search(each) for each in sentences):
-        raise AmbiguousError(Why.DIRECTION, "a negation in the rules")
+    if any(_NEGATED.search(each) for each in (match.string, *sentences)):
+        raise AmbiguousError(Why.DIRECTION, "a negation")
     said_up = any(_RULES_UP.search(each) for each in sentences)
     said_down = any(_RULES_DOWN.search(each) for each in sentences)
     if match["between"]:
@@ -283,8 +284,11 @@ def _reading(rules: tuple[Text, ...]) -> str:
     for each in rules:
         for match in _CANDLE.finditer(each.frame):
             first = each.at(match.start())
-            clock = ":".join(text.number_text(slot.value) for slot in each.slots[first : first + 3])
-            found.add(f"binance {match['pair']} {clock}")
+            length, hour, minute = (
+                text.number_text(slot.value) for slot in each.slots[first : first + 3]
+            )
+            clock = f"{hour}:{minute.zfill(2)}"
+            found.add(f"Binance's {match['pair']} {length}-minute close at {clock} ET")
     closes = any('final "close" price' in each.frame for each in rules)
     return found.pop() if closes and len(found) == 1 else ""
 
@@ -324,6 +328,10 @@ def deadline(market: Market) -> Asked:
     index = asked.at(match.start("date"))
     slot = asked.slots[index]
     rules = tuple(map(text.read, market.rules))
+    # "fewer than 10 by June" is no "fewer than 10 by December"; a number reached by then is.
+    counted = any(not each["touch"] for each in _NUMBER.finditer(asked.frame))
+    if counted or text.lasts(market.question, rules):
+        raise AmbiguousError(Why.DATE, "it may be asked at the date instead of by it")
     day = _day(market, slot, rules)
     _check_date_title(market, day, before=match[0].startswith("before"))
     paragraphs = tuple(_without_date(each, day) for each in rules)

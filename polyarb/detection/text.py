@@ -32,6 +32,7 @@ _SLOT: Final = re.compile(
     | (?<![\w$€£.,/-])(?P<alone>20[0-9][0-9])(?![\w%,/-]|\.[0-9])
     | (?<![\w.,])
       (?P<sign>(?<![^\s(<>≤≥])-)?(?P<unit>[$€£])?(?P<number>[0-9]+(?:,[0-9]{{3}})*(?:\.[0-9]+)?)
+      (?![0-9]|[.,][0-9]|(?:st|nd|rd|th)\b)
       (?:\ ?(?P<scale>[kKmMbBtT]|[bB]n|thousand|million|billion|trillion)(?![A-Za-z]))?
       (?P<after>\ ?(?:%|[°º][CF]\b|bps\b))?
     """,
@@ -140,7 +141,7 @@ def number_text(value: int) -> str:
 
 
 def mentions_split(rules: Iterable[str]) -> bool:
-    """Say whether the rules name a case that pays half."""
+    """Say whether the rules name a case that pays half, or gives the money back."""
     return any(_SPLIT.search(part) for part in rules)
 
 
@@ -177,9 +178,15 @@ def is_conditional(question: str) -> bool:
     return bool(_CONDITIONAL.search(question))
 
 
-_SPLIT: Final = re.compile(r"50\s?%?\s?[-/]\s?50|\bhalf\b|equal(?:ly)? (?:split|share)", re.I)
+_SPLIT: Final = re.compile(
+    r"50\s?%?\s?[-/]\s?50|\bhalf\b|equal(?:ly)? (?:split|share)"
+    r"|\bN/A\b|\bvoid(?:ed)?\b|\brefund",
+    re.I,
+)
 _TO_NO: Final = re.compile(
-    r"\bresolves?d?\b[^.]{0,40}(?:[\"']no[.,]?[\"']|\b(?:to|as) no(?=[.,;:)]|$))", re.I
+    r"\b(?:resolves?d?|settles?d?|considered)\b[^.]{0,40}"
+    r"(?:[\"']no[.,]?[\"']|\b(?:to|as) no(?=[.,;:)]|$))",
+    re.I,
 )
 _ELSE: Final = re.compile(r"\s*(?:otherwise|if not|else)\b", re.I)
 _OUT: Final = re.compile(
@@ -215,6 +222,29 @@ def _yes_sentences(frame: str) -> tuple[str, ...]:
         for sentence in _SENTENCE.split(frame)
         if _TO_YES.search(sentence) and not _ELSE.match(sentence)
     )
+
+
+def lasts(question: str, rules: Iterable[Text]) -> bool:
+    """
+    Say whether a question may be answered at its date instead of by it.
+
+    What happens once by June has happened by December; what is still so, is not so, or is the most
+    of all in June need not be in December.
+    """
+    return bool(_LASTING.search(question)) or any(map(_LASTING_RULE.search, yes_sentences(rules)))
+
+
+_LASTING_RULE: Final = re.compile(
+    r"\b(?:remain\w*|stay\w*|still|continu\w*|surviv\w*|maintain\w*|without|never"
+    r"|(?:do|does|did|has|have|is|are|was|were|been) not|fails? to)\b|n't\b",
+    re.I,
+)
+_LASTING: Final = re.compile(
+    rf"{_LASTING_RULE.pattern}|\b(?:no|not|cannot|keep\w*|holds?|avoid\w*|only|exactly|unchanged"
+    r"|lasts?|lasting|longer|until|most|least|largest|biggest|highest|lowest|smallest|top|leads?"
+    r"|leading|rank\w*|favorite)\b",
+    re.I,
+)
 
 
 def forget() -> None:

@@ -143,6 +143,28 @@ def test_rules_that_do_not_say_the_same_as_the_question_are_left_out(what, why):
     assert set(whys(made)) == {why}
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Will it finish above {}th place in March?",  # the higher place is the smaller number
+        "Will Bitcoin not be above ${} on March 12?",
+        "Will it fail to get above ${} on March 12?",
+        "Will it never be above ${} on March 12?",
+    ],
+)
+def test_questions_that_turn_the_order_round_are_left_out(question):
+    markets = [replace(each, question=question.format(n)) for n, each in enumerate(above(4, 5), 4)]
+    assert relations(built([replace(each, group_title="") for each in markets])) == []
+
+
+def test_a_low_whose_rules_speak_of_above_is_left_out():
+    """As the venue once wrote them: copied from the HIGH markets of the same page."""
+    rule = YES_IF.format(what="for any week the rate is equal to or above the listed rate")
+    markets = [market(f"Will the rate hit {n}% (LOW) by May 1, 2026?", rule) for n in (5, 6)]
+    assert relations(built(markets)) == []
+    assert set(whys(built(markets))) == {"direction"}
+
+
 def test_hit_needs_a_direction():
     rule = YES_IF.format(what="it hits the listed number")
     markets = [market(f"Will it hit {n} subscribers?", rule) for n in (480, 490)]
@@ -261,6 +283,37 @@ def test_what_is_no_later_deadline_of_the_same_is_left_out(changes, why):
     ],
 )
 def test_rules_must_say_by_as_well(what):
+    made = built(by("March 31, 2026", "June 30, 2026", what=what))
+    assert (relations(made), whys(made)) == ([], ["date"])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Fewer than 10 strikes by {}?",
+        "Unemployment at least 5% by {}?",
+        "Will he still be in office by {}?",
+        "Will the truce hold by {}?",
+        "Will it stay open by {}?",
+        "No strikes by {}?",
+        "Will it be the largest company by {}?",
+        "Exactly 3 strikes by {}?",
+    ],
+)
+def test_what_may_be_over_again_by_the_later_date_is_left_out(asked):
+    dates = ("March 31, 2026", "June 30, 2026")
+    markets = [
+        replace(each, question=asked.format(date))
+        for each, date in zip(by(*dates), dates, strict=True)
+    ]
+    assert relations(built(markets)) == []
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["he remains in office by {date}", "it has not fallen by {date}", "it still holds by {date}"],
+)
+def test_rules_that_ask_what_is_still_so_are_left_out(what):
     made = built(by("March 31, 2026", "June 30, 2026", what=what))
     assert (relations(made), whys(made)) == ([], ["date"])
 

@@ -93,7 +93,7 @@ class Text(NamedTuple):
         return len(MARK.findall(self.frame, 0, position))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def read(text: str) -> Text:
     """Return a text with its numbers and dates in slots."""
     text = _LIKE_A_MARK.sub("(", text)
@@ -155,7 +155,7 @@ def mentions_all_no(rules: Iterable[str]) -> bool:
     return any(map(_says_no, rules))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _says_no(part: str) -> bool:
     return bool(_TO_NO.search(part)) and any(
         _TO_NO.search(each) and not _ELSE.match(each) and not _OUT.search(each)
@@ -213,7 +213,7 @@ def yes_sentences(rules: Iterable[Text]) -> list[str]:
     return [sentence for part in rules for sentence in _yes_sentences(part.frame)]
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _yes_sentences(frame: str) -> tuple[str, ...]:
     if not _TO_YES.search(frame):
         return ()

@@ -18,7 +18,7 @@ from polyarb.detection.refusal import Why
 _NUMBER: Final = (
     r"(-?)([$€£]?)([0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?) ?(k|m|bn|b|t|million|billion)?(?![0-9.])"
 )
-_UNIT: Final = r"((?: ?[^\W\d_]+| ?[%°\"'/²])*)"
+_UNIT: Final = r"((?: ?(?:[^\W\d_]|[%°\"'/²]))*)"
 _LESS: Final = re.compile(rf"(?:<|less than |under |below ){_NUMBER}{_UNIT}")
 _UP_TO: Final = re.compile(rf"(?:≤|<=|at most ){_NUMBER}{_UNIT}")
 _OR_LESS: Final = re.compile(rf"{_NUMBER}{_UNIT} or (?:below|less|lower|fewer)")

@@ -16,6 +16,9 @@ from typing import Final, NamedTuple
 SCALE: Final = 10**9
 """Numbers are kept x 10^9."""
 
+DIGITS_MAX: Final = 15
+"""Of a number, signs included; with its scale it is still exact as a `Decimal`."""
+
 _MONTHS: Final = (
     *("jan", "feb", "mar", "apr", "may", "jun"),
     *("jul", "aug", "sep", "oct", "nov", "dec"),
@@ -122,6 +125,8 @@ def _slot(match: re.Match[str]) -> Slot | None:
         return Slot(SlotKind.MONTH, number * 100, year=year)
     if match["alone"]:
         return Slot(SlotKind.YEAR, int(match["alone"]))
+    if len(match["number"]) > DIGITS_MAX:
+        return None
     power = _POWERS.get((match["scale"] or "").casefold(), 0)
     value = Decimal(match["number"].replace(",", "")).scaleb(power) * SCALE
     if value != value.to_integral_value():

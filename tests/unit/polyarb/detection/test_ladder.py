@@ -351,6 +351,21 @@ def test_events_before_the_start_of_the_market_are_a_window_too():
     assert whys(built([early, late])) == ["window"]
 
 
+def test_numbers_too_long_to_be_exact_are_not_compared():
+    long = "1" * 16
+    markets = [*above(100), replace(above(100)[0], question=f"Will it be above ${long} on May 1?")]
+    assert relations(built(markets)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 20_000, "1,111" * 4_000, "a " * 10_000, '"yes" if ' * 2_000]
+)
+def test_long_texts_cost_no_time(text):
+    rule = f'It will resolve to "Yes" if {text} is above the price in the title.'
+    made = built([replace(each, rules=(rule,)) for each in above(100, 110)])
+    assert len(made) == 1
+
+
 def test_texts_that_look_like_our_own_marks_do_no_harm():
     rule = YES_IF.format(what="<n> is higher than <d> the price <x> in the title <m>")
     markets = [

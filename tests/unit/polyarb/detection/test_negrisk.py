@@ -198,6 +198,12 @@ def test_other_titles_are_no_brackets(title):
     assert bracket.read(title) is None
 
 
+def test_a_long_title_is_no_bracket_and_costs_no_time():
+    assert bracket.read("5" + " a" * 140 + "!") is None
+    assert bracket.read("5 " + "a" * 290 + "!") is None
+    assert bracket.read("5-6" + "a" * 280 + "-") is None
+
+
 def test_a_number_that_the_question_compares_is_not_that_number():
     event = negrisk("0", "1", "2+", title="How many seats?")
     wrong = replace(event.markets[1], question="Will they win less than or equal to 1 seat?")

@@ -24,6 +24,15 @@ examples:
   python -m polyarb exchange --port 8080 --scenario storm --seed 7
   python -m polyarb exchange --scenario my.toml --log events.jsonl --duration 60"""
 
+RUN_EXAMPLE = """\
+Everything that is not said comes from the configuration: a TOML file, overridden by the
+environment, POLYARB_<SECTION>_<KEY>. Ctrl-C ends it in order (exit code 130).
+
+examples:
+  python -m polyarb run --duration 30
+  POLYARB_DETECTION_MIN_PROFIT_USD=1 python -m polyarb run --scenario storm --seed 7 --json
+  python -m polyarb run --mode paper --config polyarb.toml"""
+
 CLOB = "https://clob.polymarket.com"
 RECORD_EXAMPLE = """\
 The bytes go through a pipe to a process that writes; nothing waits for the disk. Torn tails of a
@@ -182,6 +191,13 @@ def record(given: argparse.Namespace) -> int:
     return 130 if done["interrupted"] else 0
 
 
+def run(given: argparse.Namespace) -> int:
+    """Watch an exchange and decide what would be traded."""
+    from polyarb.control.run import run  # noqa: PLC0415
+
+    return run(given)
+
+
 def _say(line: str) -> None:
     print(f"polyarb: {line}", file=sys.stderr)
 
@@ -219,6 +235,17 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    _add_run(
+        commands.add_parser(
+            "run",
+            help="watch an exchange, find what is mispriced, decide what would be traded",
+            description="Watch an exchange, find what is mispriced and decide what would be traded.\n"
+            "In mode sim, the default, on an exchange of its own; paper takes live data. Nothing\n"
+            "is traded yet.",
+            epilog=RUN_EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     _add_exchange(
         commands.add_parser(
             "exchange",
@@ -272,6 +299,16 @@ def parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         command.set_defaults(usage=command)
     return whole
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--mode", choices=("sim", "paper"), default="sim", help="default: %(default)s")
+    add("--config", type=Path, metavar="FILE", help="a TOML file; the environment overrides it")
+    add("--duration", type=_duration, metavar="S", help="end after so many seconds")
+    add("--seed", type=int, default=1, metavar="N", help="of the embedded exchange (default: 1)")
+    add("--scenario", default="default", metavar="NAME|FILE.toml", help="likewise")
+    add("--json", action="store_true", help="end with one JSON object instead of text")
 
 
 def _add_exchange(command: argparse.ArgumentParser) -> None:
@@ -420,4 +457,5 @@ COMMANDS = {
     "record": record,
     "relations": relations,
     "replay": replay,
+    "run": run,
 }

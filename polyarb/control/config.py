@@ -59,10 +59,11 @@ class Exchange(Section, frozen=True):
 
 
 class Account(Section, frozen=True):
-    """Whose money; keys never stand here."""
+    """Whose money; keys never stand here. paper_usd is what is pretended where nothing is real."""
 
     funder: Annotated[str, Meta(pattern="^(0x[0-9a-fA-F]{40})?$")] = ""
     signature_type: Annotated[int, Meta(ge=0, le=3)] = 3
+    paper_usd: Usd = Decimal(10_000)
 
 
 class Universe(Section, frozen=True):
@@ -101,13 +102,11 @@ class Risk(Section, frozen=True):
 
 
 class Execution(Section, frozen=True):
-    """How a basket is bought."""
+    """How a basket is bought; trade_size_usd is what one may cost, 0: as risk allows."""
 
     trading: bool = True
     style: Style = Style.FAK
-    trade_size: Annotated[Decimal, Meta(description="most sets of a basket; 0: as many as fit")] = (
-        Decimal(0)
-    )
+    trade_size_usd: Usd = Decimal(0)
     slippage_ticks: Annotated[int, Meta(ge=0, le=100)] = 0
     cooldown_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 500
     order_timeout_ms: Millis = 3_000
@@ -248,7 +247,7 @@ OLDER: Final[Mapping[str, tuple[str, str]]] = {
     "BOOK_STORE_WARMUP_MIN_READY_FRACTION": ("book", "warmup_min_ready_fraction"),
     "BOOK_STORE_MAX_DEPTH": ("book", "max_depth"),
     "REAL_TRADING_ENABLED": ("execution", "trading"),
-    "REAL_TRADE_SIZE": ("execution", "trade_size"),
+    "REAL_TRADE_SIZE": ("execution", "trade_size_usd"),
     "SLIPPAGE_ENABLED": ("execution", "slippage_ticks"),
     "ARB_MIN_PNL_THRESHOLD": ("detection", "min_profit_usd"),
     "ARB_MIN_PROFIT_ABS": ("detection", "min_profit_usd"),
@@ -267,7 +266,8 @@ _BOUNDS: Final[Mapping[tuple[str, str], tuple[Decimal, Decimal, int]]] = {
     ("risk", "max_loss_per_basket_usd"): (Decimal(0), Decimal(10**9), 6),
     ("risk", "max_event_usd"): (Decimal(1), Decimal(10**9), 6),
     ("risk", "daily_loss_usd"): (Decimal("0.01"), Decimal(10**8), 6),
-    ("execution", "trade_size"): (Decimal(0), Decimal(10**9), 2),
+    ("execution", "trade_size_usd"): (Decimal(0), Decimal(10**9), 6),
+    ("account", "paper_usd"): (Decimal(0), Decimal(10**9), 6),
     ("book", "warmup_min_ready_fraction"): (Decimal(0), Decimal(1), 4),
 }
 

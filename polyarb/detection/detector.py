@@ -87,7 +87,7 @@ class Detector:
         weights = (leg.weight for leg in relation.legs)
         number = self._scanned.add(
             [*zip(slots, weights, strict=True)],
-            relation.payoff_e6,
+            relation.worth_e6,
             now_ns,
             min_edge_e6=self._min_edge_e6,
         )
@@ -148,7 +148,9 @@ class Detector:
             first_ns=sighting.first_ns,
             last_ns=sighting.last_ns,
             legs=tuple(
-                SeenLeg(token=leg.token, weight=seen.weight, cost_e6=seen.cost_e6, version=seen.version)
+                SeenLeg(
+                    token=leg.token, weight=seen.weight, cost_e6=seen.cost_e6, version=seen.version
+                )
                 for leg, seen in zip(watched.relation.legs, sighting.legs, strict=True)
             ),
             ended_ns=sighting.ended_ns,

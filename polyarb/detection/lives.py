@@ -109,7 +109,7 @@ class Lives:
         of_kind.life.record(max(0, ended_ns - life.first_ns))
 
     def survival(self) -> dict[str, Any]:
-        """Return, by kind, how many have ended, why, how long they lasted and what they were worth."""
+        """Return of each kind how many ended, why, how long they lasted, what they were worth."""
         return {kind: _told(found) for kind, found in sorted(self._kinds.items())}
 
 

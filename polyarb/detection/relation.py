@@ -130,6 +130,13 @@ class Relation:
         object.__setattr__(self, "id", f"{self.kind}:{_short(self.slug)}:{_digest(self.legs)}")
 
     @property
+    def worth_e6(self) -> CashE6:
+        """What a set brings the way it is realised: a conversion may keep something."""
+        if self.realise is Realise.CONVERT and self.convert_e6 is not None:
+            return CashE6(min(self.payoff_e6, self.convert_e6))
+        return self.payoff_e6
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """The legs' tokens."""
         return tuple(leg.token for leg in self.legs)

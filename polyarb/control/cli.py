@@ -239,9 +239,9 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser(
             "run",
             help="watch an exchange, find what is mispriced, decide what would be traded",
-            description="Watch an exchange, find what is mispriced and decide what would be traded.\n"
-            "In mode sim, the default, on an exchange of its own; paper takes live data. Nothing\n"
-            "is traded yet.",
+            description="Watch an exchange, find what is mispriced and decide what would be\n"
+            "traded: in mode sim, the default, on an exchange of its own; paper takes live data.\n"
+            "Nothing is traded yet.",
             epilog=RUN_EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

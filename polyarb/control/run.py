@@ -82,7 +82,9 @@ async def _run(given: argparse.Namespace, config: Config) -> int:
             client=client,
             market_ws_url=urls.market_ws,
             say=_say,
-            on_signal=partial(_signal, _named(catalog), set()) if not given.json else lambda _: None,
+            on_signal=partial(_signal, _named(catalog), set())
+            if not given.json
+            else lambda _: None,
         )
         _say(f"{len(selected.markets)} markets, {len(engine.detector)} relations")
         began_ns = clock.monotonic_ns()
@@ -183,8 +185,8 @@ def _signal(name: Callable[[str], str], shown: set[int], decision: Decision) -> 
     legs = ", ".join(name(leg.token) for leg in decision.seen.legs)
     _say(
         f"{decision.seen.relation}: {units_text(sized.sets_e6, 6)} sets for "
-        f"${units_text(sized.cost_e6 + sized.fee_e6, 6)}, profit ${units_text(sized.profit_e6, 6)}: "
-        f"{legs}"
+        f"${units_text(sized.cost_e6 + sized.fee_e6, 6)}, "
+        f"profit ${units_text(sized.profit_e6, 6)}: {legs}"
     )
 
 
@@ -199,11 +201,11 @@ def text(done: Mapping[str, Any]) -> str:
         f"skipped: {skipped}",
     ]
     for kind, lived in done["survival"].items():
-        life, ends = lived["life_ns"], lived["ends"]
+        life, ends = lived["life_ns"], ", ".join(f"{e} {n}" for e, n in lived["ends"].items())
         lines.append(
-            f"  {kind:12} {lived['count']:>5} ended ({', '.join(f'{e} {n}' for e, n in ends.items())})"
-            f", lived {life['p50'] / 1e6:.0f} ms in the middle, {life['p90'] / 1e6:.0f} at p90; "
-            f"best edge ${units_text(lived['mean_best_edge_e6'], 6)} a set on average"
+            f"  {kind:12} {lived['count']:>5} ended ({ends}), lived {life['p50'] / 1e6:.0f} ms in "
+            f"the middle, {life['p90'] / 1e6:.0f} at p90; best edge "
+            f"${units_text(lived['mean_best_edge_e6'], 6)} a set on average"
         )
     lines.append("nothing was traded: execution is not there yet")
     return "\n".join(lines)

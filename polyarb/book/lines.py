@@ -6,9 +6,11 @@ least one line that has it is up; redundant connections carry it twice.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from polyarb import errors
 from polyarb.book.frozen import FrozenConfig, FrozenWatch
 from polyarb.core.book import Books
 from polyarb.feed.channel import Messages
@@ -127,8 +129,7 @@ class Lines:
                 fresh.append(slot)
                 self._since[slot] = now_ns
             carriers.add(number)
-            if line.core:
-                self._books.carry(slot, line.core, True)
+            self._tell_core(slot)
         return fresh
 
     def down(self, number: int, slots: Sequence[int]) -> list[int]:
@@ -143,13 +144,21 @@ class Lines:
             carriers = self._carriers.get(slot, set())
             carriers.discard(number)
             if line.core:
-                self._books.carry(slot, line.core, False)
+                self._books.carry(slot, line.core, carried=False)
+                self._tell_core(slot)
             if not carriers and self._carriers.pop(slot, None) is not None:
                 lost.append(slot)
         if not line.slots:
             line.watch.closed()
             line.kept, line.kept_bytes = None, 0
         return lost
+
+    def _tell_core(self, slot: int) -> None:
+        """Let the core know two of the lines that carry a slot; it keeps no more."""
+        lines = (self._lines[number].core for number in sorted(self._carriers.get(slot, ())))
+        for core in [core for core in lines if core][:2]:
+            with suppress(errors.CapacityError):  # the two it knows are as good
+                self._books.carry(slot, core, carried=True)
 
     def forget(self, slot: int) -> None:
         """Let no line carry a slot any more: it goes to another token."""

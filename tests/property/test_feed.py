@@ -353,7 +353,7 @@ def histories(draw: st.DrawFn) -> list[bytes]:
 @given(
     history=histories(),
     drop_older=st.booleans(),
-    max_depth=st.sampled_from([0, 0, 3]),
+    max_depth=st.sampled_from([0, 0, 2, 3]),
     ticks=st.lists(st.sampled_from([0, 100, 10, 1]), min_size=3, max_size=3),
     data=st.data(),
 )

@@ -266,6 +266,7 @@ static void resolved(work *w, uint32_t slot) {
 }
 
 #define LINE 64
+#define SLOT_AHEAD 320 /* bytes: a slot of depth 10, that of the configuration's default */
 
 /* The slot that the record at `i` is about, its book and what is published of it on their way into
  * the cache; PA_SLOT_NONE: none. */
@@ -288,7 +289,7 @@ static uint32_t find(work *w, uint32_t i) {
         __builtin_prefetch(book + at, 1);
     }
     const char *const words = (const char *)pa_slot_at(&w->in, slot);
-    for (size_t at = 0; at < w->in.store->slot_words * sizeof(uint64_t); at += LINE) {
+    for (size_t at = 0; at < SLOT_AHEAD; at += LINE) { /* behind the last slot it is no harm */
         __builtin_prefetch(words + at, 1);
     }
     __builtin_prefetch((const void *)&w->in.tops[slot], 1);

@@ -263,15 +263,23 @@ static uint64_t hash_of(const char *text, uint32_t bytes) {
     return hash;
 }
 
+typedef uint64_t two_words __attribute__((vector_size(16)));
+
+static two_words load_two(const char *p) {
+    two_words words;
+    memcpy(&words, p, sizeof words);
+    return words;
+}
+
 static bool same_text(const char *a, const char *b, uint32_t bytes) {
-    uint64_t differ = 0;
-    if (bytes < 8) {
+    if (bytes < 16) {
         return memcmp(a, b, bytes) == 0;
     }
-    for (uint32_t i = 0; i + 8 < bytes; i += 8) {
-        differ |= load(a + i) ^ load(b + i);
+    two_words differ = load_two(a + bytes - 16) ^ load_two(b + bytes - 16);
+    for (uint32_t i = 0; i + 16 < bytes; i += 16) {
+        differ |= load_two(a + i) ^ load_two(b + i);
     }
-    return (differ | (load(a + bytes - 8) ^ load(b + bytes - 8))) == 0;
+    return (differ[0] | differ[1]) == 0;
 }
 
 /* An entry: the hash's high half, and slot + 1; 0: never used; low half 0: a grave. */

@@ -26,7 +26,7 @@ static inline uint32_t specials(const uint8_t *p) {
 #define STEP 32
 #include "decode/ends_simd.h"
 
-static inline bool plain_run(const uint8_t *p, uint32_t n) {
+static inline __attribute__((always_inline)) bool plain_run(const uint8_t *p, uint32_t n) {
     uint32_t odd = 0;
     for (uint32_t i = 0; i + 31 < n; i += 32) {
         odd |= specials(p + i);

@@ -76,7 +76,7 @@ static inline bool pa_swar_digits(const uint8_t *p, uint32_t n) {
 }
 
 /* Thirteen digits, as the venue writes milliseconds; false: not all of them are. */
-static inline bool pa_swar_time(const uint8_t *p, uint64_t *out) {
+static inline __attribute__((always_inline)) bool pa_swar_time(const uint8_t *p, uint64_t *out) {
     const uint64_t high = pa_load64(p), low = pa_load64(p + 5);
     if ((pa_swar_no_digits(high) | pa_swar_no_digits(low)) != 0) {
         return false;

@@ -61,7 +61,8 @@ CALLS = """
 #define _cffi_restore_errno() ((void)0)
 #define _cffi_save_errno() ((void)0)
 
-static inline int pa_unpack(PyObject *args, const char *name, Py_ssize_t count, PyObject **slots[]) {
+static inline int pa_unpack(PyObject *args, const char *name, Py_ssize_t count,
+                            PyObject **slots[]) {
     if (PyTuple_GET_SIZE(args) != count) {
         PyErr_Format(PyExc_TypeError, "%s expected %zd arguments, got %zd", name, count,
                      PyTuple_GET_SIZE(args));

@@ -1,0 +1,1 @@
+"""What becomes of a basket after it was planned: events in, actions out."""

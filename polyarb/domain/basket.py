@@ -5,7 +5,7 @@ Every leg buys (or sells out of inventory) `weight` shares a set, and a whole se
 `payoff_e6` however the world turns out. Amounts are x 10^6, prices x 10^4.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -180,7 +180,7 @@ class BasketPlan:
     hold_e6: int
     slippage_ticks: int = 0
     timeout_ns: int = 3_000_000_000
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         if not self.legs:

@@ -13,6 +13,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, NamedTuple
 
 from polyarb.domain.basket import (
@@ -40,6 +41,7 @@ STATUS = {
     MATCHED: ev.OrderStatus.MATCHED,
     CANCELED: ev.OrderStatus.CANCELED,
 }
+SELDOM = ("TimedOut", "Halted", "ReserveRefused", "JournalRefused", "dies", "Journaled, dies")
 WORDS = {
     0: TradeStatus.MATCHED,
     1: TradeStatus.MINED,
@@ -97,7 +99,7 @@ class Case:
         partial: What part of an order a partial fill takes, in percent.
         books: What may be quoted.
         faults: How many there are in one history.
-        crash, halt, delay, mined, stale: Whether such things happen.
+        crash, halt, delay, mined: Whether such things happen.
         settle: A trade is first matched, then confirmed or failed; False: confirmed at once.
         only_open: The exchange knows only orders that rest (older builds).
     """
@@ -112,7 +114,6 @@ class Case:
     delay: bool = False
     mined: bool = False
     settle: bool = True
-    stale: bool = True
     only_open: bool = False
 
 
@@ -173,6 +174,29 @@ class Explorer:
         self.report.steps = len(self.memo)
         self.all_end(len(ids), edges, ends, list(ids))
         return self.report
+
+    def walk(self, choose: Random, length: int) -> Outcome | None:
+        """
+        Go one way through the case, then on without faults to its end.
+
+        Returns:
+            How it ended; None if something is still on its way that the machine gave up.
+        """
+        state = self.start()
+        self.trail = {state: (None, "start")}
+        for done in range(50 * length):
+            if done == length:
+                state = self.world(state, faults=0)
+                self.trail[state] = (None, "no more faults")
+            self.check(state)
+            moves = [(name, after) for name, _, after in self.moves(state) if after != state]
+            if not moves or (done > length and self.final(state)):
+                return result_of(self.plan, self.baskets[state.machine]).outcome
+            likely = [move for move in moves if not move[0].startswith(SELDOM)]
+            name, after = choose.choice(likely if likely and choose.random() < 0.9 else moves)
+            self.trail.setdefault(after, (state, name))
+            state = after
+        raise AssertionError("it does not end:\n" + self.story(state))
 
     def all_end(self, count: int, edges: array, ends: list[int], states: list[State]) -> None:
         before: list[list[int]] = [[] for _ in range(count)]
@@ -287,7 +311,7 @@ class Explorer:
             tracked = next((t for t in basket.orders if t.order.id == order.id), None)
             if tracked is not None:
                 yield from self.witnesses(state, order, tracked)
-        if world.orders and not self.final(state):
+        if world.orders and basket.state is not BasketState.CLOSED:
             yield from self.tell(state, ev.TimedOut)
         if basket.quoting:
             for books in self.case.books:
@@ -420,14 +444,15 @@ class Explorer:
             unknown = self.tell(state, ev.SendUnknown, (order.id,), "time-out")
             yield from unknown if order.status == NEVER else self.fault(unknown)
         visible = order.status == LIVE if self.case.only_open else order.status in STATUS
-        if not visible and not tracked.resolved:
+        # A read tells the trades first (`Ask`), so that an order that is gone was seen whole.
+        if not visible and not tracked.resolved and len(tracked.trades) == len(order.trades):
             absent = self.tell(state, ev.Absent, order.id)
             yield from self.fault(absent) if order.status == FLYING else absent
-        for status, matched in order.history if self.case.stale else order.history[-1:]:
+        for status, matched in order.history:
             yield from self.tell(state, ev.OrderSeen, order.id, STATUS[status], matched)
         for at, (_, _, _, status, mined) in enumerate(order.trades):
             said = {status, MATCH} | ({MINED} if mined else set()) if self.case.settle else {status}
-            for word in said if self.case.stale else {status}:
+            for word in sorted(said):
                 event = self.trade_event(order, at, word)
                 yield from self.told(state, event, f"{order.id} trade told as {word}")
 
@@ -581,7 +606,7 @@ class Explorer:
         loss = loss_e6(self.plan, truth)
         if loss > self.plan.loss_cap_e6 and not late:
             self.fail(state, f"it closed with a loss of {loss}")
-        if world.held:
+        if world.held and not world.reserve:
             self.fail(state, "it closed and holds cash")
         outcome = result_of(self.plan, basket).outcome
         ends = self.report.ends

@@ -95,9 +95,11 @@ class Cancel:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """
-    Read the orders by id, and their trades.
+    Read the orders by id, after that their trades.
 
-    The answers are `OrderSeen` or `Absent`, and `Traded` for every trade of theirs, or nothing.
+    The answers are `Traded` for every trade of theirs, then `OrderSeen` or `Absent`; or nothing,
+    where one of the two could not be read. An order that is `Absent` must not have trades that
+    were not told before: older servers do not know orders that are over.
     """
 
     order_ids: tuple[str, ...]

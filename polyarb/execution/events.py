@@ -5,7 +5,7 @@ The POST's answer, the user channel and REST speak of the same facts, in any ord
 than once; an event says what was heard, not what is true.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -151,6 +151,10 @@ class Traded:
                 f"trade {self.trade_id}: shares_e6 {self.shares_e6}, cash_e6 {self.cash_e6}, "
                 f"fee_e6 {self.fee_e6}; shares are above 0, cash and fee are not below"
             )
+
+    def moved_to(self, status: TradeStatus) -> "Traded":
+        """Return the trade at another status."""
+        return self if status is self.status else replace(self, status=status)
 
 
 @dataclass(frozen=True, slots=True)

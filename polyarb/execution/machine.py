@@ -79,7 +79,7 @@ RECORDED: Final = (
     *(Sent, Accepted, Refused, SendUnknown, OrderSeen, Absent, Traded, CancelAnswer),
     *(ReserveRefused, Halted, GaveUp),
 )
-"""Recorded when they change a basket; `Journaled` is recorded by whoever signs."""
+"""Recorded when they change a basket with orders; `Journaled` is recorded by whoever signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def step(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     """Return the basket after the event, and what is to be done."""
     kind = type(event)
     after, actions = _STEPS[BASKETS[basket.state, kind.__name__]](plan, basket, event)
-    if kind in RECORDED and after != basket:
+    if kind in RECORDED and basket.orders and after != basket:
         actions = (Journal(event), *actions)
     return Turn(after, actions)
 
@@ -247,6 +247,10 @@ def _prepare(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
 
 def _block(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
     return _close(plan, basket)
+
+
+def _return(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
+    return Turn(basket, (Release(plan.hold_e6),))
 
 
 def _send(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
@@ -693,6 +697,7 @@ _STEPS: Final[dict[Step, Callable[[BasketPlan, Basket, Event], Turn]]] = {
     Step.SEND_ROUND: _send_round,
     Step.WITHDRAW: _withdraw,
     Step.BLOCK: _block,
+    Step.RETURN: _return,
     Step.LEARN: _learn,
     Step.SHRINK: _shrink,
     Step.CHASE: _chase,

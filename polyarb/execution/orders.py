@@ -180,12 +180,12 @@ def _with_trade(trades: tuple[Traded, ...], new: Traded) -> tuple[Traded, ...]:
     """Return the trades with one added or moved on; amounts are those first told."""
     for index, old in enumerate(trades):
         if old.trade_id == new.trade_id:
-            status = _later(old.status, new.status)
-            return (*trades[:index], replace(old, status=status), *trades[index + 1 :])
+            status = later(old.status, new.status)
+            return (*trades[:index], old.moved_to(status), *trades[index + 1 :])
     return tuple(sorted((*trades, new), key=lambda trade: trade.trade_id))
 
 
-def _later(old: TradeStatus, new: TradeStatus) -> TradeStatus:
+def later(old: TradeStatus, new: TradeStatus) -> TradeStatus:
     """
     Return the status that holds.
 

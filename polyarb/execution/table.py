@@ -43,6 +43,7 @@ class Step(Enum):
     SEND_ROUND = auto()  # orders that complete or unwind
     WITHDRAW = auto()  # recorded, but no longer wanted
     BLOCK = auto()  # nothing was sent: close
+    RETURN = auto()  # it was blocked meanwhile: give the cash back
     LEARN = auto()  # a fact of an order
     SHRINK = auto()  # less cash is held than was thought
     CHASE = auto()  # time is up: cancel what rests, ask for the rest
@@ -81,7 +82,7 @@ RESTARTED        unknown  unknown  unknown  unknown  .        .        .        
 _BASKETS: Final = """
                 planned  reserved  journaled  sent     complete  unwinding   closed    stranded
 Begin           reserve  stray     stray      stray    stray     stray       stray     stray
-Reserved        prepare  stray     stray      stray    stray     stray       stray     stray
+Reserved        prepare  stray     stray      stray    stray     stray       return    stray
 ReserveRefused  block    stray     shrink     shrink   shrink    shrink      ignore    shrink
 Journaled       stray    send      stray      stray    withdraw  send_round  withdraw  withdraw
 JournalRefused  stray    block     stray      stray    ignore    strand      ignore    ignore

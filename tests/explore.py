@@ -276,6 +276,12 @@ class Explorer:
             found = self.replayed[key] = self.number(replay(self.plan, first, event))
         return found
 
+    def recorded_in(self, state: State, event: Any) -> State:
+        """Return the state with the event on record; kept only where a crash may ask for it."""
+        if not self.case.crash:
+            return state
+        return state._replace(durable=self.recorded(state.durable, event))
+
     # --- what can happen
 
     def start(self) -> State:
@@ -346,9 +352,7 @@ class Explorer:
         if world.orders and basket.state is BasketState.JOURNALED:
             yield from self.tell(state, ev.Sent, tuple(order.id for order in world.orders))
 
-    def exchange(
-        self, state: State, index: int, order: There
-    ) -> Iterator[tuple[str, bool, State]]:
+    def exchange(self, state: State, index: int, order: There) -> Iterator[tuple[str, bool, State]]:
         """Yield what the exchange and the network can do with an order."""
         faults = state.world.faults
         if order.status in {FLYING, DELAYED}:
@@ -460,9 +464,7 @@ class Explorer:
         """Return the state after the process died and came back; None if nothing was on record."""
         world = state.world
         orders = tuple(order._replace(cancel=False) for order in world.orders)
-        cleared = world._replace(
-            orders=orders, reserve=False, intend=None, faults=world.faults - 1
-        )
+        cleared = world._replace(orders=orders, reserve=False, intend=None, faults=world.faults - 1)
         if state.durable < 0:
             assert not orders, "an order left before its intent was on record"
             return None
@@ -491,9 +493,7 @@ class Explorer:
                     state, reserve=True, available=world.available - cash, held=world.held + cash
                 )
             case act.Release(cash):
-                return self.world(
-                    state, available=world.available + cash, held=world.held - cash
-                )
+                return self.world(state, available=world.available + cash, held=world.held - cash)
             case act.Commit(cash, held):
                 available = world.available - (cash - held)
                 return self.world(state, available=available, held=world.held - held)
@@ -502,7 +502,11 @@ class Explorer:
                     return self.world(state, held=world.held + cash)
                 return self.world(state, available=world.available + cash)
             case act.Journal(event):
-                return state._replace(durable=self.recorded(state.durable, event)) if self.case.crash else state
+                return (
+                    state._replace(durable=self.recorded(state.durable, event))
+                    if self.case.crash
+                    else state
+                )
             case act.Intend(_, orders):
                 return self.world(state, intend=orders)
             case act.Send(orders):
@@ -569,9 +573,7 @@ class Explorer:
 
     def given_up(self, state: State, order_id: str) -> bool:
         """Whether the machine has concluded that an order never arrived which did now."""
-        return any(
-            t.order.id == order_id and t.done for t in self.baskets[state.machine].orders
-        )
+        return any(t.order.id == order_id and t.done for t in self.baskets[state.machine].orders)
 
     # --- what must always be true
 

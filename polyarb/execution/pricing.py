@@ -12,7 +12,6 @@ from polyarb.domain.basket import LegPlan, Order, Purpose
 from polyarb.domain.order import OrderType, Side
 
 CENT_E6: Final = 10_000
-TAKER_STEP_E6: Final = 100
 MARKETABLE_BUY_MIN_E6: Final = 1_000_000
 FEE_STEP_E6: Final = 10
 """Each fill's fee is rounded to 5 decimals, nobody knows which way: ours goes up."""
@@ -55,7 +54,7 @@ def price_sell(
         return None
     taken = _walk(bids, sold)
     limit = max(taken[-1][0] - slippage * leg.tick_e4, leg.tick_e4)
-    least = _floor(limit * sold // 10_000, TAKER_STEP_E6)
+    least = _floor(limit * sold // 10_000, _taker_step(leg))
     if not least:
         return None
     brings = sum(price * size // 10_000 for price, size in taken)
@@ -93,7 +92,7 @@ def price_buy(
     limit = min(taken[-1][0] + slippage * leg.tick_e4, 10_000 - leg.tick_e4)
     floor = -(-limit * leg.min_size_e6 // 10_000)  # so that even at the limit it is a full order
     maker = -(-max(spent, floor, MARKETABLE_BUY_MIN_E6) // CENT_E6) * CENT_E6
-    taker = _floor(maker * 10_000 // limit, TAKER_STEP_E6)
+    taker = _floor(maker * 10_000 // limit, _taker_step(leg))
     if taker < leg.min_size_e6 or not taker:
         return None
     order = Order(
@@ -109,6 +108,11 @@ def price_buy(
     # The lower the price, the more shares for the same money: rate x maker is above every fee.
     fee_bound = -(-leg.rate_e6 * maker // 1_000_000) + FEE_STEP_E6 * (len(taken) + 1)
     return Priced(order, wanted, maker + fee, maker + (fee_bound if leg.rate_e6 else 0))
+
+
+def _taker_step(leg: LegPlan) -> int:
+    """Return the step of what an order gets: 4 decimals, and 3 where prices have but one."""
+    return 1_000 if leg.tick_e4 == 1_000 else 100
 
 
 def _walk(levels: Levels, shares_e6: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ import pytest
 from polyarb.domain.basket import LegState, Order, Purpose, TradeStatus
 from polyarb.domain.order import OrderType, Side
 from polyarb.execution import events as ev
-from polyarb.execution.orders import Tracked, learn, later
+from polyarb.execution.orders import Tracked, later, learn
 
 FULL_E6 = 10_000_000
 STATUS = ev.OrderStatus

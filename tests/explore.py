@@ -32,7 +32,7 @@ from polyarb.execution.machine import Basket, holding_of, replay, result_of, ste
 from polyarb.execution.orders import Tracked, cash_of
 from polyarb.execution.pricing import fee_e6_ceil
 
-CASH_E6 = 1_000_000_000
+CASH_E6 = 10_000_000_000
 
 FLYING, NEVER, LIVE, DELAYED, MATCHED, CANCELED, REFUSED = range(7)
 STATUS = {
@@ -101,7 +101,7 @@ class Case:
         faults: How many there are in one history.
         crash, halt, delay, mined: Whether such things happen.
         settle: A trade is first matched, then confirmed or failed; False: confirmed at once.
-        only_open: The exchange knows only orders that rest (older builds).
+        only_open: The exchange forgets orders that are over (older builds).
     """
 
     name: str
@@ -447,7 +447,8 @@ class Explorer:
         if tracked.state is LegState.PENDING:
             unknown = self.tell(state, ev.SendUnknown, (order.id,), "time-out")
             yield from unknown if order.status == NEVER else self.fault(unknown)
-        visible = order.status == LIVE if self.case.only_open else order.status in STATUS
+        shown = {LIVE, DELAYED} if self.case.only_open else STATUS
+        visible = order.status in shown
         # A read tells the trades first (`Ask`), so that an order that is gone was seen whole.
         if not visible and not tracked.resolved and len(tracked.trades) == len(order.trades):
             absent = self.tell(state, ev.Absent, order.id)
@@ -582,19 +583,18 @@ class Explorer:
 
     def check(self, state: State) -> None:
         basket, world = self.baskets[state.machine], state.world
-        late = any(order.late for order in world.orders)
-        if world.held < 0 or (world.available < 0 and not late):
+        if world.held < 0 or world.available < 0:
             self.fail(state, "the account is overdrawn")
         if not world.reserve and world.held != basket.held_e6:
             self.fail(state, "the account holds what the basket does not know of")
         if world.available + world.held != CASH_E6 - moved(basket):
             self.fail(state, "cash is not conserved")
-        if not late and self.spent(world) > self.plan.hold_e6:
+        if self.spent(world) > self.plan.hold_e6:
             self.fail(state, "more is spent than was ever held")
         if basket.state is BasketState.CLOSED:
-            self.check_closed(state, basket, late)
+            self.check_closed(state, basket)
 
-    def check_closed(self, state: State, basket: Basket, late: bool) -> None:
+    def check_closed(self, state: State, basket: Basket) -> None:
         world = state.world
         ahead = [o for o in world.orders if not self.known(basket, o)]
         for order in ahead:
@@ -606,7 +606,7 @@ class Explorer:
         if truth != holding_of(self.plan, basket):
             self.fail(state, "its holding is not the exchange's")
         loss = loss_e6(self.plan, truth)
-        if loss > self.plan.loss_cap_e6 and not late:
+        if loss > self.plan.loss_cap_e6:
             self.fail(state, f"it closed with a loss of {loss}")
         if world.held and not world.reserve:
             self.fail(state, "it closed and holds cash")

@@ -76,6 +76,7 @@ def choose(
     *,
     cash_e6: int,
     buy: bool,
+    barred: frozenset[int] = frozenset(),
 ) -> Option | None:
     """
     Return what costs least inside the plan's loss cap; None where nothing has a price that is.
@@ -86,13 +87,14 @@ def choose(
         books: Of the legs; None for one that cannot be trusted now.
         cash_e6: What BUY orders may spend.
         buy: False: only reduce.
+        barred: Legs of which an order may arrive yet: bought again they could be bought twice.
     """
     hold = loss_e6(plan, holding)
     bound = max(plan.loss_cap_e6, hold)
     options = [
         option
         for orders in _candidates(plan, holding.nets_e6, books)
-        if _affordable(plan, orders, cash_e6, buy)
+        if _allowed(orders, cash_e6, buy, barred)
         and (option := _judged(plan, holding, orders)).worst_e6 <= bound
         and _ends_inside(plan, holding, orders)
     ]
@@ -162,8 +164,9 @@ def _price(
     return price(leg, levels, shares, index=index, purpose=purpose, slippage=plan.slippage_ticks)
 
 
-def _affordable(plan: BasketPlan, orders: Sequence[Priced], cash_e6: int, buy: bool) -> bool:
-    if not buy and any(priced.order.purpose is Purpose.COMPLETION for priced in orders):
+def _allowed(orders: Sequence[Priced], cash_e6: int, buy: bool, barred: frozenset[int]) -> bool:
+    completed = {one.order.leg for one in orders if one.order.purpose is Purpose.COMPLETION}
+    if completed & barred or (completed and not buy):
         return False
     return sum(max(0, priced.bound_e6) for priced in orders) <= cash_e6
 

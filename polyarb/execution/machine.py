@@ -13,6 +13,7 @@ The rules behind it:
   sent again.
 - Facts only add up: trades by their ids, shares by the most that a witness said. So their order
   and their number do not matter.
+- A leg whose order was not found is not bought again: the order might arrive after all.
 - Nothing is decided while an order may still trade or a trade is not known. Then a basket that is
   not whole sets is completed, unwound or held (`polyarb.execution.choice`), a bounded number of
   times; if nothing is left inside the loss cap it is stranded.
@@ -434,7 +435,14 @@ def _choose(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     if not basket.quoting or unresolved(basket):
         return Turn(replace(basket, quoting=False))
     after, holding = replace(basket, quoting=False), holding_of(plan, basket)
-    option = choose(plan, holding, event.books, cash_e6=basket.held_e6, buy=not basket.halted)
+    option = choose(
+        plan,
+        holding,
+        event.books,
+        cash_e6=basket.held_e6,
+        buy=not basket.halted,
+        barred=_barred(plan, basket),
+    )
     if option is None:
         after = replace(after, attempts=basket.attempts + 1)
         return _decide(plan, after)
@@ -444,6 +452,15 @@ def _choose(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     if _unsettled(plan, basket, orders):
         return Turn(after, (Ask(_unsettled_ids(basket)), Wait(plan.policy.ask_ns)))
     return Turn(replace(after, intended=holding.nets_e6), (Intend(plan, orders),))
+
+
+def _barred(plan: BasketPlan, basket: Basket) -> frozenset[int]:
+    """Return the legs that an order was for which was not found, and might arrive after all."""
+    return frozenset(
+        tracked.order.leg
+        for tracked in basket.orders
+        if tracked.state is LegState.REFUSED and tracked.absent >= plan.policy.absent_max
+    )
 
 
 def _unsettled(plan: BasketPlan, basket: Basket, orders: Iterable[Order]) -> bool:

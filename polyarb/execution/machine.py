@@ -22,7 +22,6 @@ The rules behind it:
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from polyarb.domain.basket import (
@@ -83,8 +82,7 @@ RECORDED: Final = (
 """Recorded when they change a basket with orders; `Journaled` is recorded by whoever signs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Basket:
+class Basket(NamedTuple):
     """
     Everything that is known of a basket but its plan.
 
@@ -170,7 +168,7 @@ def replay(plan: BasketPlan, basket: Basket, event: Event) -> Basket:
     # Not asked whether it was still wanted: it may have been sent, and if not, that is next.
     after = _adopt(basket, event.orders)
     closed = basket.state is BasketState.CLOSED
-    return replace(after, state=BasketState.UNWINDING) if closed else after
+    return after._replace(state=BasketState.UNWINDING) if closed else after
 
 
 def step(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
@@ -242,7 +240,7 @@ def _reserve(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
 
 
 def _prepare(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
-    after = replace(basket, state=BasketState.RESERVED, held_e6=plan.hold_e6)
+    after = basket._replace(state=BasketState.RESERVED, held_e6=plan.hold_e6)
     return Turn(after, (Intend(plan, entry_orders(plan)),))
 
 
@@ -263,8 +261,7 @@ def _adopt(basket: Basket, orders: tuple[Order, ...]) -> Basket:
     """Return the basket with orders that may be on their way."""
     assert all(order.id for order in orders)
     first = basket.state is BasketState.RESERVED
-    return replace(
-        basket,
+    return basket._replace(
         state=BasketState.JOURNALED if first else basket.state,
         orders=basket.orders + tuple(map(Tracked, orders)),
         agreed=None,
@@ -281,7 +278,7 @@ def _learn(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     assert isinstance(event, Fact)
     if isinstance(event, Sent):
         first = basket.state is BasketState.JOURNALED
-        return Turn(replace(basket, state=BasketState.SENT) if first else basket)
+        return Turn(basket._replace(state=BasketState.SENT) if first else basket)
     after, actions = Turn(basket)
     for order_id in event.order_ids if isinstance(event, SendUnknown) else (event.order_id,):
         after, more = _learn_of(plan, after, event, order_id)
@@ -301,8 +298,7 @@ def _learn_of(plan: BasketPlan, basket: Basket, fact: Fact, order_id: str) -> Tu
     news = (known.trades, known.matched_e6, known.done) != (
         *(before.trades, before.matched_e6, before.done),
     )
-    after = replace(
-        basket,
+    after = basket._replace(
         orders=(*basket.orders[:index], known, *basket.orders[index + 1 :]),
         waits=0 if news else basket.waits,
     )
@@ -328,13 +324,13 @@ def _book(basket: Basket, before: Tracked, known: Tracked, fact: Traded) -> Turn
     now = _moved(side, _trade(known, fact.trade_id))
     if now > was:
         held = min(now - was, basket.held_e6)
-        after = replace(basket, held_e6=basket.held_e6 - held)
+        after = basket._replace(held_e6=basket.held_e6 - held)
         return Turn(after, (Commit(now - was, held),))
     if now == was:
         return Turn(basket)
     back = was - now
     hold = side is Side.BUY and basket.state in _HOLDING
-    after = replace(basket, held_e6=basket.held_e6 + back) if hold else basket
+    after = basket._replace(held_e6=basket.held_e6 + back) if hold else basket
     return Turn(after, (Credit(back, hold),))
 
 
@@ -359,7 +355,7 @@ def _proceed(plan: BasketPlan, turn: Turn) -> Turn:
     basket, actions = turn
     state = basket.state
     if state in {BasketState.JOURNALED, BasketState.SENT}:
-        after = _sent(plan, replace(basket, state=BasketState.SENT))
+        after = _sent(plan, basket._replace(state=BasketState.SENT))
     elif state is BasketState.STRANDED:
         after = _stranded(plan, basket)
     elif _disturbed(plan, basket):
@@ -385,14 +381,14 @@ def _sent(plan: BasketPlan, basket: Basket) -> Turn:
 
 def _unwind(plan: BasketPlan, basket: Basket) -> Turn:
     """Open the one-sided question: nothing may rest while it is asked."""
-    after = replace(basket, state=BasketState.UNWINDING, agreed=None)
+    after = basket._replace(state=BasketState.UNWINDING, agreed=None)
     first = Turn(after, (*_cancel(basket), Wait(plan.policy.ask_ns)))
     rest = _decide(plan, after)
     return Turn(rest.basket, first.actions + rest.actions)
 
 
 def _reopen(plan: BasketPlan, basket: Basket) -> Turn:
-    turn = _unwind(plan, replace(basket, quoting=False, intended=None))
+    turn = _unwind(plan, basket._replace(quoting=False, intended=None))
     if basket.state is not BasketState.CLOSED:
         return turn
     text = f"basket {plan.id} was over, and the exchange traded on"
@@ -427,14 +423,14 @@ def _decide(plan: BasketPlan, basket: Basket) -> Turn:
 
 
 def _ask_quotes(plan: BasketPlan, basket: Basket) -> Turn:
-    return Turn(replace(basket, quoting=True), (AskQuotes(), Wait(plan.policy.ask_ns)))
+    return Turn(basket._replace(quoting=True), (AskQuotes(), Wait(plan.policy.ask_ns)))
 
 
 def _choose(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     assert isinstance(event, Quotes)
     if not basket.quoting or unresolved(basket):
-        return Turn(replace(basket, quoting=False))
-    after, holding = replace(basket, quoting=False), holding_of(plan, basket)
+        return Turn(basket._replace(quoting=False))
+    after, holding = basket._replace(quoting=False), holding_of(plan, basket)
     option = choose(
         plan,
         holding,
@@ -444,14 +440,14 @@ def _choose(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
         barred=_barred(plan, basket),
     )
     if option is None:
-        after = replace(after, attempts=basket.attempts + 1)
+        after = after._replace(attempts=basket.attempts + 1)
         return _decide(plan, after)
     if not option.orders:
         return _rest(plan, after)
     orders = tuple(priced.order for priced in option.orders)
     if _unsettled(plan, basket, orders):
         return Turn(after, (Ask(_unsettled_ids(basket)), Wait(plan.policy.ask_ns)))
-    return Turn(replace(after, intended=holding.nets_e6), (Intend(plan, orders),))
+    return Turn(after._replace(intended=holding.nets_e6), (Intend(plan, orders),))
 
 
 def _barred(plan: BasketPlan, basket: Basket) -> frozenset[int]:
@@ -489,7 +485,7 @@ def _send_round(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
 def _withdraw(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     """Record that orders will not be sent: what they were decided on has changed."""
     assert isinstance(event, Journaled)
-    after, journal = Turn(replace(_adopt(basket, event.orders), agreed=basket.agreed))
+    after, journal = Turn(_adopt(basket, event.orders)._replace(agreed=basket.agreed))
     for order in event.orders:
         refusal = Refused(order.id, "withdrawn")
         after = _learn_of(plan, after, refusal, order.id).basket
@@ -509,8 +505,7 @@ def _rest(plan: BasketPlan, basket: Basket) -> Turn:
     """Come to rest with what there is, until it is final."""
     nets = _claimed(plan, basket)
     whole = is_whole(plan, nets) and whole_sets_e6(plan, nets) < DUST_E6
-    after = replace(
-        basket,
+    after = basket._replace(
         state=BasketState.UNWINDING if whole else BasketState.COMPLETE,
         agreed=nets,
         quoting=False,
@@ -532,8 +527,7 @@ def _settle(plan: BasketPlan, basket: Basket) -> Turn:
 
 def _close(plan: BasketPlan, basket: Basket) -> Turn:
     release = (Release(basket.held_e6),) if basket.held_e6 else ()
-    after = replace(
-        basket,
+    after = basket._replace(
         state=BasketState.CLOSED,
         held_e6=0,
         agreed=_claimed(plan, basket),
@@ -575,7 +569,7 @@ def _chase(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
         return _await(plan, basket, event)
     if basket.waits >= plan.policy.waits_max:
         return _give_up(plan, basket, f"{basket.waits} time-outs without news")
-    late = _lost(replace(basket, waits=basket.waits + 1))
+    late = _lost(basket._replace(waits=basket.waits + 1))
     if late.state is BasketState.UNWINDING and not unresolved(late):
         if late.intended is not None:
             return Turn(late, (Wait(plan.policy.ask_ns),))
@@ -594,8 +588,7 @@ def _chase(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
 def _lost(basket: Basket) -> Basket:
     """Return the basket with orders that no witness has told of taken for lost."""
     sent = basket.state is BasketState.JOURNALED
-    return replace(
-        basket,
+    return basket._replace(
         state=BasketState.SENT if sent else basket.state,
         orders=tuple(
             move(tracked, Told.LOST) if tracked.state is LegState.PENDING else tracked
@@ -610,7 +603,7 @@ def _await(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
     over = basket.waits >= policy.waits_max
     if over and unresolved(basket) and basket.state is not BasketState.STRANDED:
         return _give_up(plan, basket, "shares that no trade accounts for")
-    after = replace(basket, waits=min(basket.waits + 1, policy.waits_max + 1))
+    after = basket._replace(waits=min(basket.waits + 1, policy.waits_max + 1))
     tell = (Alert(f"trades of basket {plan.id} do not become final"),)
     ids = _unsettled_ids(after)
     return Turn(
@@ -634,8 +627,7 @@ def _unsettled_ids(basket: Basket) -> tuple[str, ...]:
 def _resume(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
     """Take up what another process left."""
     journaled = basket.state is BasketState.JOURNALED
-    after = replace(
-        basket,
+    after = basket._replace(
         state=BasketState.SENT if journaled else basket.state,
         orders=tuple(move(tracked, Told.RESTARTED) for tracked in basket.orders),
         quoting=False,
@@ -651,7 +643,7 @@ def _resume(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
 
 
 def _reduce(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
-    after = replace(basket, halted=True)
+    after = basket._replace(halted=True)
     if basket.state is BasketState.SENT:
         return _sent(plan, after)
     return Turn(after)
@@ -659,7 +651,7 @@ def _reduce(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
 
 def _shrink(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     assert isinstance(event, ReserveRefused)
-    return Turn(replace(basket, held_e6=max(0, basket.held_e6 - event.cash_e6)))
+    return Turn(basket._replace(held_e6=max(0, basket.held_e6 - event.cash_e6)))
 
 
 def _give_up(plan: BasketPlan, basket: Basket, reason: str) -> Turn:
@@ -670,8 +662,8 @@ def _give_up(plan: BasketPlan, basket: Basket, reason: str) -> Turn:
 def _strand(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     """Stop trading, tell the operator, and go on watching what there is."""
     assert isinstance(event, GaveUp | JournalRefused)
-    after = replace(
-        basket, state=BasketState.STRANDED, agreed=None, quoting=False, intended=None, waits=0
+    after = basket._replace(
+        state=BasketState.STRANDED, agreed=None, quoting=False, intended=None, waits=0
     )
     text = f"basket {plan.id} is stranded: {event.reason}"
     turn = Turn(after, (Trip("stranded"), Alert(text), *_cancel(after)))
@@ -684,7 +676,7 @@ def _stranded(plan: BasketPlan, basket: Basket) -> Turn:
     if unresolved(basket):
         return Turn(basket)
     release = (Release(basket.held_e6),) if basket.held_e6 else ()
-    turn = Turn(replace(basket, held_e6=0), release)
+    turn = Turn(basket._replace(held_e6=0), release)
     holding = holding_of(plan, basket)
     right = is_whole(plan, holding.nets_e6) or _is_full(plan, holding.nets_e6)
     settled = all(tracked.settled for tracked in basket.orders)

@@ -1,7 +1,6 @@
 """What is known of one order from everything that was told of it, whatever came first."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from polyarb.domain.basket import DUST_E6, LegState, Order, TradeStatus
 from polyarb.domain.order import OrderType, Side
@@ -40,8 +39,7 @@ _SEEN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tracked:
+class Tracked(NamedTuple):
     """
     An order and what is known of it.
 
@@ -136,14 +134,14 @@ def learn(tracked: Tracked, fact: Fact, absent_max: int) -> Tracked:
     said, matched_e6 = told(tracked, fact)
     after = tracked
     if isinstance(fact, Traded):
-        after = replace(after, trades=_with_trade(after.trades, fact))
+        after = after._replace(trades=_with_trade(after.trades, fact))
         if after.trades == tracked.trades:
             return tracked
     if matched_e6 > after.matched_e6:
-        after = replace(after, matched_e6=matched_e6)
+        after = after._replace(matched_e6=matched_e6)
     after = move(after, said)
     if said is Told.ABSENT and not after.resolved:
-        after = replace(after, absent=after.absent + 1)
+        after = after._replace(absent=after.absent + 1)
         if after.absent >= absent_max:
             after = move(after, Told.GONE)
     return tracked if after == tracked else after
@@ -151,11 +149,10 @@ def learn(tracked: Tracked, fact: Fact, absent_max: int) -> Tracked:
 
 def move(tracked: Tracked, said: Told) -> Tracked:
     """Return it in the state that the table and its amounts give."""
-    after = replace(tracked, state=LEGS[tracked.state, said])
-    after = replace(after, state=_by_amount(after))
+    after = tracked._replace(state=LEGS[tracked.state, said])
+    after = after._replace(state=_by_amount(after))
     total = tracked.total or said in _OF_TOTAL or after.state is LegState.REFUSED
-    return replace(
-        after,
+    return after._replace(
         total=after.done and total,
         absent=0 if said in _EXISTS else after.absent,
     )

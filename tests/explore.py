@@ -518,7 +518,7 @@ class Explorer:
                 assert ids
                 return state
             case act.Trip(reason):
-                assert reason != "stray event"
+                assert reason is not act.TripReason.STRAY
                 return state
             case act.AskQuotes() | act.Wait():
                 return state

@@ -6,6 +6,7 @@ from it, and an order's intent before the order.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from polyarb.domain.basket import BasketPlan, Order, Result
@@ -117,11 +118,18 @@ class Wait:
     wait_ns: int
 
 
+class TripReason(StrEnum):
+    """Why the breaker has to open."""
+
+    STRANDED = "stranded"
+    STRAY = "stray_event"  # something happened that cannot: a mistake of ours
+
+
 @dataclass(frozen=True, slots=True)
 class Trip:
     """Open the breaker: no basket is started until an operator closes it."""
 
-    reason: str
+    reason: TripReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ from polyarb.execution.actions import (
     Reserve,
     Send,
     Trip,
+    TripReason,
     Wait,
 )
 from polyarb.execution.choice import Holding, choose, is_whole, loss_e6, whole_sets_e6
@@ -142,6 +143,11 @@ class Machine:
     def open_ids(self) -> tuple[str, ...]:
         """Ids of orders whose end or trades are not all known."""
         return unresolved(self.basket)
+
+    @property
+    def result(self) -> Result:
+        """How it stands, or ended."""
+        return result_of(self.plan, self.basket)
 
     @property
     def holding(self) -> Holding:
@@ -307,9 +313,14 @@ def _learn_of(plan: BasketPlan, basket: Basket, fact: Fact, order_id: str) -> Tu
 
 
 def _follow(basket: Basket, before: Tracked, known: Tracked) -> tuple[Action, ...]:
-    """Return what an order asks for that came to rest, or of which less is known than before."""
-    entering = basket.state in {BasketState.JOURNALED, BasketState.SENT}
-    if known.resting and before.done and not entering:
+    """
+    Return what an order asks for that came to rest, or of which less is known than before.
+
+    One that was unknown and rests is left to the next time-out: its cancel may just have been
+    denied, and would be denied and asked about for ever.
+    """
+    may_rest = basket.state in {BasketState.JOURNALED, BasketState.SENT}
+    if known.resting and not (may_rest or before.resting or before.state is LegState.UNKNOWN):
         return (Cancel((known.order.id,)),)
     unsure = known.state is LegState.UNKNOWN and not known.absent
     if known.state is LegState.CANCELED and not known.total:
@@ -636,7 +647,7 @@ def _resume(plan: BasketPlan, basket: Basket, _: Event) -> Turn:
     )
     actions: tuple[Action, ...] = ()
     if after.state is BasketState.STRANDED:
-        actions = (Trip("stranded"), Alert(f"basket {plan.id} is stranded still"))
+        actions = (Trip(TripReason.STRANDED), Alert(f"basket {plan.id} is stranded still"))
     ids = _unsettled_ids(after)
     ask = (Ask(ids),) if ids else ()
     return _proceed(plan, Turn(after, (*actions, *ask, Wait(plan.policy.ask_ns))))
@@ -666,7 +677,7 @@ def _strand(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
         state=BasketState.STRANDED, agreed=None, quoting=False, intended=None, waits=0
     )
     text = f"basket {plan.id} is stranded: {event.reason}"
-    turn = Turn(after, (Trip("stranded"), Alert(text), *_cancel(after)))
+    turn = Turn(after, (Trip(TripReason.STRANDED), Alert(text), *_cancel(after)))
     rest = _stranded(plan, after)
     return Turn(rest.basket, (*turn.actions, *rest.actions, Wait(plan.policy.settle_ns)))
 
@@ -692,7 +703,7 @@ def _ignore(_: BasketPlan, basket: Basket, __: Event) -> Turn:
 
 def _stray(plan: BasketPlan, basket: Basket, event: Event) -> Turn:
     text = f"basket {plan.id} is {basket.state} and was told {type(event).__name__}"
-    return Turn(basket, (Trip("stray event"), Alert(text)))
+    return Turn(basket, (Trip(TripReason.STRAY), Alert(text)))
 
 
 _HOLDING: Final = frozenset(

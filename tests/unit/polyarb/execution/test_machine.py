@@ -214,6 +214,7 @@ def test_what_cannot_be_brought_inside_the_cap_is_stranded_and_watched():
     assert trader.state is BasketState.STRANDED
     assert {act.Trip, act.Alert, act.Release, act.Journal, act.Wait} <= set(kinds(actions))
     assert trader.tell(ev.TimedOut()) == [act.Wait(its.policy.settle_ns)]
+    assert trader.machine.result.outcome is Outcome.STRANDED
 
 
 def test_a_stranded_basket_that_comes_right_by_itself_is_closed():
@@ -305,6 +306,12 @@ def test_one_refused_leg_cancels_the_other_that_rests():
     trader = Trader(plan(style=OrderType.GTC))
     trader.tell(ev.Accepted("0", LIVE))
     assert only(trader.tell(ev.Refused("1", "no")), act.Cancel) == act.Cancel(("0",))
+
+
+def test_an_order_that_comes_to_rest_when_it_should_not_is_canceled_at_once():
+    trader = Trader(plan(style=OrderType.GTC))
+    trader.tell(ev.Refused("0", "no"))
+    assert only(trader.tell(ev.Accepted("1", LIVE)), act.Cancel) == act.Cancel(("1",))
 
 
 def test_a_delayed_leg_is_waited_for_and_not_canceled():

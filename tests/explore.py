@@ -13,6 +13,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from random import Random
 from typing import Any, NamedTuple
 
@@ -42,13 +43,8 @@ STATUS = {
     CANCELED: ev.OrderStatus.CANCELED,
 }
 SELDOM = ("TimedOut", "Halted", "ReserveRefused", "JournalRefused", "dies", "Journaled, dies")
-WORDS = {
-    0: TradeStatus.MATCHED,
-    1: TradeStatus.MINED,
-    2: TradeStatus.CONFIRMED,
-    3: TradeStatus.FAILED,
-}
 MATCH, MINED, CONFIRMED, FAILED = range(4)
+WORDS = (TradeStatus.MATCHED, TradeStatus.MINED, TradeStatus.CONFIRMED, TradeStatus.FAILED)
 
 
 class There(NamedTuple):
@@ -261,7 +257,7 @@ class Explorer:
         if found is None:
             before = self.baskets[machine]
             after, actions = step(self.plan, before, self.events[event])
-            check_step(before, self.events[event], after, actions)
+            check_step(self.plan, before, self.events[event], after, actions)
             found = self.memo[machine, event] = self.number(after), actions
         return found
 
@@ -385,21 +381,20 @@ class Explorer:
         spec = self.orders[order.id]
         full = spec.shares_e6
         part = full * self.case.partial // 100 // 10_000 * 10_000
-        here = order
-        yield self.fill(here, full, MATCHED)
+        yield self.fill(order, full, MATCHED)
         if spec.style is OrderType.GTC:
-            yield self.seen(here._replace(status=LIVE))
+            yield self.seen(order._replace(status=LIVE))
             if part:
-                yield self.fill(here, part, LIVE)
+                yield self.fill(order, part, LIVE)
         else:
             if spec.style is OrderType.FAK and part:
-                yield self.fill(here, part, MATCHED)
+                yield self.fill(order, part, MATCHED)
             if order.status == DELAYED:
-                yield self.seen(here._replace(status=CANCELED))
+                yield self.seen(order._replace(status=CANCELED))
             else:
-                yield here._replace(status=REFUSED)
+                yield order._replace(status=REFUSED)
         if self.case.delay and order.status == FLYING:
-            yield self.seen(here._replace(status=DELAYED))
+            yield self.seen(order._replace(status=DELAYED))
 
     def fill(self, order: There, shares: int, status: int) -> There:
         spec = self.orders[order.id]
@@ -654,7 +649,9 @@ def moved(basket: Basket) -> int:
     return total
 
 
-def check_step(before: Basket, event: Any, after: Basket, actions: tuple[Any, ...]) -> None:
+def check_step(
+    plan: BasketPlan, before: Basket, event: Any, after: Basket, actions: tuple[Any, ...]
+) -> None:
     """Hold one step to what it must do whatever the exchange does."""
     kinds = [type(action) for action in actions]
     over = after.state in {BasketState.CLOSED, BasketState.STRANDED}
@@ -668,6 +665,23 @@ def check_step(before: Basket, event: Any, after: Basket, actions: tuple[Any, ..
         unknown = {tracked.order.id for tracked in after.orders if not tracked.resolved}
         asked = {i for action in actions if isinstance(action, act.Ask) for i in action.order_ids}
         assert act.Send in kinds or over or unknown <= asked, "what is not known is not asked for"
-    if act.Intend in kinds and after.halted:
-        (intend,) = (action for action in actions if isinstance(action, act.Intend))
-        assert all(order.side is Side.SELL for order in intend.orders)
+    for action in actions:
+        if isinstance(action, act.Intend) and before.orders:
+            check_round(plan, before, action.orders)
+
+
+def check_round(plan: BasketPlan, basket: Basket, orders: tuple[Order, ...]) -> None:
+    """No part of what is about to be sent may lose more than the cap, or than doing nothing."""
+    assert all(tracked.resolved for tracked in basket.orders), "decided on what is not known"
+    holding = holding_of(plan, basket)
+    most = max(plan.loss_cap_e6, loss_e6(plan, holding))
+    for count in range(1, len(orders) + 1):
+        for filled in combinations(orders, count):
+            nets, spent = list(holding.nets_e6), holding.spent_e6
+            for order in filled:
+                leg = plan.legs[order.leg]
+                assert not (basket.halted and order.side is leg.side), "bought when halted"
+                nets[order.leg] += order.shares_e6 * (1 if order.side is leg.side else -1)
+                spent += order.maker_e6 if order.side is Side.BUY else -order.taker_e6
+                spent += fee_e6_ceil(leg, order.limit_e4, order.shares_e6)
+            assert loss_e6(plan, Holding(tuple(nets), spent)) <= most, "it may lose too much"

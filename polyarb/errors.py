@@ -10,6 +10,8 @@ Every exception polyarb raises; the branch says what the caller does next.
     │   ├── KeyMaterialError         never shows the key
     │   ├── WalletMismatchError
     │   ├── DeniedError
+    │   ├── DatabaseError            what the journal is projected into
+    │   │   └── DatabaseOwnedError
     │   └── RecordingError           a file of recorded frames, or its folder
     │       ├── RecordingForeignError
     │       ├── RecordingVersionError
@@ -19,6 +21,7 @@ Every exception polyarb raises; the branch says what the caller does next.
     ├── RetryError                   the same call may succeed; nothing happened
     │   ├── BusyError
     │   ├── UnreachableError
+    │   ├── DatabaseUnreachableError
     │   ├── ThrottledError           knows how long to wait, if it was told
     │   │   └── UnavailableError
     │   └── GarbledError
@@ -32,13 +35,21 @@ Every exception polyarb raises; the branch says what the caller does next.
     └── HaltError                    stop and tell the operator
         ├── KernelError
         ├── SelfTestError
-        └── ArenaError
-            ├── ArenaForeignError
-            ├── ArenaVersionError
-            ├── ArenaTruncatedError
-            ├── ArenaCorruptError
-            ├── ArenaOwnedError
-            └── ArenaAccessError
+        ├── ArenaError
+        │   ├── ArenaForeignError
+        │   ├── ArenaVersionError
+        │   ├── ArenaTruncatedError
+        │   ├── ArenaCorruptError
+        │   ├── ArenaOwnedError
+        │   └── ArenaAccessError
+        └── JournalError             the trade journal
+            ├── JournalForeignError
+            ├── JournalVersionError
+            ├── JournalCorruptError
+            ├── JournalMissingError
+            ├── JournalOwnedError
+            ├── JournalAccessError
+            └── JournalFullError
 
 Messages name the value and the bound: ``price 1.2 is outside 0.01..0.99``.
 """
@@ -74,6 +85,14 @@ class KeyMaterialError(InputError):
 
 class WalletMismatchError(InputError):
     """Key, funder and signature type that do not belong together."""
+
+
+class DatabaseError(InputError):
+    """A database that cannot be used as configured."""
+
+
+class DatabaseOwnedError(DatabaseError):
+    """It belongs to another journal, or another projector writes to it."""
 
 
 class RecordingError(InputError):
@@ -123,6 +142,10 @@ class BusyError(RetryError):
 
 class UnreachableError(RetryError):
     """No whole answer to a read: no connection, a broken one, or the time was up."""
+
+
+class DatabaseUnreachableError(RetryError):
+    """The database does not answer, is locked, or has no room; what was asked was rolled back."""
 
 
 class ThrottledError(RetryError):
@@ -212,3 +235,35 @@ class ArenaOwnedError(ArenaError):
 
 class ArenaAccessError(ArenaError):
     """The file cannot be opened, created or mapped."""
+
+
+class JournalError(HaltError):
+    """A trade journal that cannot be read or written as asked; names the file."""
+
+
+class JournalForeignError(JournalError):
+    """Not a segment of a journal, or of another journal."""
+
+
+class JournalVersionError(JournalError):
+    """Written in another version of the format."""
+
+
+class JournalCorruptError(JournalError):
+    """A checksum, length or number is wrong before the end; the message says at which byte."""
+
+
+class JournalMissingError(JournalError):
+    """Records that were there are not any more."""
+
+
+class JournalOwnedError(JournalError):
+    """Another living process writes it."""
+
+
+class JournalAccessError(JournalError):
+    """The file or folder cannot be opened, created, mapped or written."""
+
+
+class JournalFullError(JournalError):
+    """No room for another segment; what was written so far stays."""

@@ -25,6 +25,7 @@ from bench import (
     bench_exchange,
     bench_feed,
     bench_hmac,
+    bench_journal,
     bench_record,
     bench_relations,
     bench_request,
@@ -142,6 +143,7 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "exchange": bench_exchange.rows,
     "feed": bench_feed.rows,
     "record": bench_record.rows,
+    "journal": bench_journal.rows,
     "catalogue": bench_catalogue.rows,
     "relations": bench_relations.rows,
 }

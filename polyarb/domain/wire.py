@@ -45,8 +45,8 @@ class Stream(Protocol):
         """Close it; the listener hears nothing more."""
 
 
-class ExchangePort(Protocol):
-    """One exchange, under one base address."""
+class RequestPort(Protocol):
+    """The REST services under one base address."""
 
     async def request(
         self,
@@ -62,9 +62,18 @@ class ExchangePort(Protocol):
         Send one request and return its answer, whatever the status.
 
         Raises:
+            ConnectionRefusedError: No connection could be made: nothing was sent.
             ConnectionError: It may or may not have been received; no whole answer came.
             TimeoutError: The same, and the time is up.
         """
 
+
+class SocketPort(Protocol):
+    """The exchange's sockets."""
+
     async def connect(self, path: str, listener: Listener) -> Stream:
         """Open ``/ws/market`` or ``/ws/user``; raises ConnectionError where nobody listens."""
+
+
+class ExchangePort(RequestPort, SocketPort, Protocol):
+    """One exchange, under one base address."""

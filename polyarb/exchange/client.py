@@ -1,36 +1,30 @@
 """
-Requests to the exchange over HTTP: one session, every answer bounded, typed errors.
+Reads from the exchange over HTTP: repeated while that may help, typed errors.
 
 What is here only reads, so that a request without an answer may simply be sent again (style.md
 section 6 forbids that to everything else).
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 import stamina
 
-from polyarb import __version__, clock, errors
-
-BODY_MAX: Final = 64 * 2**20
-"""A page of 100 events has up to 3 MB, 500 books up to 2 MB."""
+from polyarb import clock, errors
+from polyarb.domain.wire import HttpResponse
+from polyarb.exchange.transport import BODY_MAX, SHOWN, Session, TooLongError, base_url
 
 BOOKS_MAX: Final = 500
 """Tokens in one POST /books; the venue publishes this cap for a sister route only."""
 
-CONNECTIONS_MAX: Final = 16
 WAIT_S_MIN: Final = 0.05
 WAIT_S_MAX: Final = 60.0
 """A longer Retry-After is for the caller to decide on."""
-
-SHOWN: Final = 120
 
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOT_NOW: Final = frozenset({408, 425})
@@ -67,22 +61,15 @@ class Client:
         budget_s: float = 45.0,
         body_max: int = BODY_MAX,
     ) -> None:
-        self._clob_url = _base("clob_url", clob_url)
-        self._gamma_url = _base("gamma_url", gamma_url)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._clob_url = base_url("clob_url", clob_url)
+        self._gamma_url = base_url("gamma_url", gamma_url)
+        self._timeout_s = timeout_s
         self._attempts = attempts
         self._budget_s = budget_s
-        self._body_max = body_max
-        self._session: aiohttp.ClientSession | None = None
+        self._session = Session(body_max=body_max)
 
     async def __aenter__(self) -> Self:
-        # asyncio sets TCP_NODELAY on every connection it makes; a test looks.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-            timeout=self._timeout,
-            headers={"User-Agent": f"polyarb/{__version__}", "Accept": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        await self._session.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -90,9 +77,7 @@ class Client:
 
     async def close(self) -> None:
         """Close every connection; nothing happens the second time."""
-        if self._session:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     # -- reads
 
@@ -131,7 +116,7 @@ class Client:
 
     async def time_s(self) -> int:
         """Return the CLOB's clock, Unix seconds. Raises as `gamma`."""
-        found = await self.clob("/time", (), _seconds)
+        found = await self.clob("/time", (), seconds_in)
         if found is None:
             raise errors.DeniedError("GET /time: 404", 404)
         return found
@@ -141,56 +126,46 @@ class Client:
     async def _read(
         self, method: str, url: str, query: Query, body: bytes, read: Callable[[bytes], _T]
     ) -> _T | None:
-        async for attempt in stamina.retry_context(
-            on=retry_wait,
-            attempts=self._attempts,
-            timeout=self._budget_s,
-            wait_initial=0.1,
-            wait_max=5.0,
-            wait_jitter=0.2,
-        ):
-            with attempt:
-                status, headers, answer = await self._exchange(method, url, query, body)
-                return _understood(f"{method} {url}", status, headers, answer, read)
-        raise AssertionError("stamina returns or raises")
+        async def ask() -> _T | None:
+            response = await self._exchange(method, url, query, body)
+            return understood(f"{method} {url}", response, read)
 
-    async def _exchange(
-        self, method: str, url: str, query: Query, body: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
+        return await repeated(ask, attempts=self._attempts, budget_s=self._budget_s)
+
+    async def _exchange(self, method: str, url: str, query: Query, body: bytes) -> HttpResponse:
         """Send one request and return its whole answer, whatever the status."""
-        assert self._session, "used outside its context"
-        headers = {"Content-Type": "application/json"} if body else None
         try:
-            async with self._session.request(
-                method,
-                url,
-                params=query,
-                data=body or None,
-                headers=headers,
-                allow_redirects=False,
-            ) as answer:
-                return answer.status, answer.headers, await self._whole(answer)
-        except TimeoutError:
-            message = f"{method} {url}: no answer in {self._timeout.total} s"
-            raise errors.UnreachableError(message) from None
-        except (aiohttp.ClientError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise errors.UnreachableError(f"{method} {url}: {said}") from None
+            return await self._session.fetch(
+                method, url, query=query, body=body, timeout_s=self._timeout_s
+            )
+        except TooLongError as error:
+            raise errors.GarbledError(str(error)) from None
+        except (TimeoutError, OSError) as error:
+            raise errors.UnreachableError(str(error)) from None
 
-    async def _whole(self, answer: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        size = answer.content_length or 0
-        if size <= self._body_max:
-            size = 0
-            async for part in answer.content.iter_any():
-                size += len(part)
-                if size > self._body_max:
-                    break
-                parts.append(part)
-            else:
-                return b"".join(parts)
-        answer.close()
-        raise errors.GarbledError(f"{answer.url}: {size} bytes, above {self._body_max}")
+
+async def repeated(
+    ask: Callable[[], Awaitable[_T]], *, attempts: int, budget_s: float = 45.0
+) -> _T:
+    """
+    Return what a read returns, asking again while that may help.
+
+    Args:
+        ask: Raises `RetryError` for what asking again may mend; a write is never one.
+        attempts: How often at most.
+        budget_s: After so long since the first attempt a failure is final.
+    """
+    async for attempt in stamina.retry_context(
+        on=retry_wait,
+        attempts=attempts,
+        timeout=budget_s,
+        wait_initial=0.1,
+        wait_max=5.0,
+        wait_jitter=0.2,
+    ):
+        with attempt:
+            return await ask()
+    raise AssertionError("stamina returns or raises")
 
 
 def retry_wait(error: Exception) -> bool | float:
@@ -203,25 +178,24 @@ def retry_wait(error: Exception) -> bool | float:
     return max(wait_s, WAIT_S_MIN) if wait_s <= WAIT_S_MAX else False
 
 
-def _base(name: str, url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise errors.MalformedError(f"{name} {url[:SHOWN]!r} is not http(s)://host…")
-    return url.rstrip("/")
-
-
-def _understood(
-    request: str,
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    read: Callable[[bytes], _T],
+def understood(
+    request: str, response: HttpResponse, read: Callable[[bytes], _T], *, now_ns: int | None = None
 ) -> _T | None:
-    """Return what `read` makes of an answer, None for 404, or raise what it stands for."""
+    """
+    Return what `read` makes of an answer, None for 404, or raise what it stands for.
+
+    Args:
+        request: What was asked, for messages.
+        response: Whole.
+        read: Raises MalformedError for what it cannot make sense of.
+        now_ns: Unix, for a Retry-After that is a date; None for the system's.
+
+    Raises:
+        GarbledError: A body that is not what it should be.
+        ThrottledError, UnavailableError: Not now.
+        DeniedError: Not ever.
+    """
+    status, body = response.status, response.body
     if 200 <= status < 300:
         if body.lstrip()[:1] == b"<":
             raise errors.GarbledError(f"{request}: {status} with HTML: {body[:SHOWN]!r}")
@@ -235,7 +209,8 @@ def _understood(
     said = told.get("error")
     said = said if isinstance(said, str) else body[:SHOWN].decode(errors="replace")
     message = f"{request}: {status} {said[:SHOWN]!r}"
-    wait_s = _wait_s(headers.get("Retry-After"), told, clock.wall_ns())
+    now_ns = clock.wall_ns() if now_ns is None else now_ns
+    wait_s = _wait_s(response.headers.get("retry-after"), told, now_ns)
     if status == 429:
         raise errors.ThrottledError(message, wait_s)
     if status >= 500 or status in _NOT_NOW:
@@ -274,7 +249,7 @@ def _array(body: bytes) -> bytes:
     return body
 
 
-def _seconds(body: bytes) -> int:
+def seconds_in(body: bytes) -> int:
     """Return a bare number, or the one in ``{"time": …}``, also as text."""
     try:
         told = msgspec.json.decode(body)

@@ -23,6 +23,9 @@ UNIT: Final = 10**6
 BASE_FROM: Final = 10**4
 """Nobody trades less than a hundredth of a share: a smaller integer counts whole shares."""
 
+DUST_E6: Final = 10_000
+"""Orders are for hundredths of a share: less than one of them is left over by rounding alone."""
+
 _PREFIX: Final = re.compile(r"(ORDER|TRADE)_STATUS_")
 _NUMBER: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
 
@@ -36,11 +39,6 @@ class OrderStatus(StrEnum):
     UNMATCHED = "unmatched"
     INVALID = "invalid"
     CANCELED = "canceled"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more can fill it."""
-        return self in {OrderStatus.MATCHED, OrderStatus.INVALID, OrderStatus.CANCELED}
 
 
 class TradeStatus(StrEnum):
@@ -65,7 +63,7 @@ class OrderReport:
 
     Attributes:
         order_id: Its digest.
-        status: MATCHED means filled whole only where `matched_e6` says so: a FAK ends as it.
+        status: MATCHED does not mean filled whole: see `final` and `matched_e6`.
         size_e6: Shares it asked for.
         matched_e6: Of these, how many have matched so far.
         trade_ids: Its trades so far, in no order.
@@ -85,6 +83,14 @@ class OrderReport:
     trade_ids: tuple[str, ...] = ()
     text: str = ""
     at_ms: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more can fill it; what is left of one that matched may yet rest."""
+        if self.status is not OrderStatus.MATCHED:
+            return self.status in {OrderStatus.INVALID, OrderStatus.CANCELED}
+        at_once = self.order_type in {OrderType.FAK, OrderType.FOK}
+        return at_once or self.matched_e6 + DUST_E6 >= self.size_e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,9 @@ what could end one header and start another; a secret is never part of a message
 """
 
 import binascii
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -108,6 +110,25 @@ def l2_headers(  # noqa: PLR0917 (in the order in which they are signed)
         "POLY_API_KEY": credentials.api_key,
         "POLY_PASSPHRASE": credentials.passphrase,
     }
+
+
+def user_login(credentials: Credentials, condition_ids: Sequence[str] = ()) -> str:
+    """
+    Return the first message of the user socket (protocol.md section 21). It holds the secret.
+
+    Args:
+        credentials: The API key's.
+        condition_ids: Markets to hear of; none for all.
+    """
+    auth = {
+        "apiKey": credentials.api_key,
+        "secret": credentials.secret,
+        "passphrase": credentials.passphrase,
+    }
+    message: dict[str, object] = {"type": "user", "auth": auth}
+    if condition_ids:
+        message["markets"] = [*condition_ids]
+    return json.dumps(message, separators=(",", ":"))
 
 
 def l1_headers(signer: ClobAuthSigner, timestamp: int, nonce: int = 0) -> dict[str, str]:

@@ -207,6 +207,62 @@ class Messages:
         return [message for message in taken if message is not None]
 
 
+class Link:
+    """
+    One connection whose messages are for Python: what `websockets` makes of its bytes.
+
+    For sockets that say little, such as the user's; the market's go through `Channel`.
+    """
+
+    __slots__ = ("_assembler", "_protocol")
+
+    def __init__(self, uri: WebSocketURI, *, message_bytes_max: int) -> None:
+        self._protocol = ClientProtocol(uri, max_size=message_bytes_max, logger=_QUIET)
+        self._assembler = Assembler()
+
+    def connect(self) -> None:
+        """Begin the handshake: the transport is there. No extension is offered."""
+        request = self._protocol.connect()
+        request.headers["User-Agent"] = f"polyarb/{__version__}"
+        self._protocol.send_request(request)
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Return the messages that `data` completes, text or binary."""
+        self._protocol.receive_data(data)
+        taken = map(self._assembler.take, self._protocol.events_received())
+        return [message for message in taken if message is not None]
+
+    @property
+    def open(self) -> bool:
+        """Whether messages may be sent."""
+        return self._protocol.state is OPEN
+
+    @property
+    def closed(self) -> Closed | None:
+        """How the peer ended it, or what it did wrong; None while it may go on."""
+        protocol = self._protocol
+        if protocol.handshake_exc:
+            return Closed(
+                CloseCode.ABNORMAL_CLOSURE, f"handshake: {_because(protocol.handshake_exc)}"
+            )
+        close = protocol.close_sent if protocol.parser_exc else protocol.close_rcvd
+        return Closed(close.code, close.reason) if close else None
+
+    def send(self, text: str) -> None:
+        """Send a message; nothing happens unless it is open."""
+        if self.open:
+            self._protocol.send_text(text.encode())
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin to close in order."""
+        if self.open:
+            self._protocol.send_close(code, reason)
+
+    def data_to_send(self) -> bytes:
+        """Return what is to be written now."""
+        return b"".join(self._protocol.data_to_send())
+
+
 def market_frames(
     before: Collection[str] | None, after: Collection[str], *, had_custom: bool, custom: bool
 ) -> list[str]:

@@ -1,5 +1,5 @@
 """
-The market feed's bytes: asyncio transports, and one timer. What they mean is `market`'s business.
+The feeds' bytes: asyncio transports, and one timer. What they mean is the feeds' business.
 
 A read goes straight into a connection's buffer and is applied in the same callback; there is no
 task, queue or thread between the two. TCP_NODELAY is set by asyncio; no proxy is used.
@@ -7,18 +7,91 @@ task, queue or thread between the two. TCP_NODELAY is set by asyncio; no proxy i
 
 import asyncio
 import ssl
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from polyarb import clock
 from polyarb.feed.channel import SECOND
-from polyarb.feed.market import Connection, MarketFeed
 
 WRITE_MAX: Final = 1 << 20
 """A peer that leaves so much unread is given up; we say PING, PONG and what we subscribe to."""
 SHUTDOWN_S: Final = 1.0
 
 
-async def run(feed: MarketFeed, *, tls: ssl.SSLContext | None = None) -> None:
+class Address(Protocol):
+    """Where to dial."""
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+
+    @property
+    def port(self) -> int:
+        """Of TCP."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is wanted."""
+
+
+class Connection(Protocol):
+    """One connection of a feed, through all of its epochs."""
+
+    @property
+    def number(self) -> int:
+        """Its name."""
+
+    @property
+    def epoch(self) -> int:
+        """How often it was dialled."""
+
+    @property
+    def channel(self) -> object | None:
+        """What the transport is for; None while none is wanted."""
+
+    def connected(self, now_ns: int) -> None:
+        """Take note that the transport is there."""
+
+    def room(self) -> memoryview:
+        """Return where the next read goes; never empty."""
+
+    def received(self, count: int, now_ns: int) -> None:
+        """Take bytes that were read into `room`."""
+
+    def lost(self, reason: str, now_ns: int) -> None:
+        """Take note that the transport is gone, or never came."""
+
+    def data_to_send(self) -> bytes:
+        """Return what is to be written now."""
+
+
+class Feed(Protocol):
+    """What can be kept connected: `market.MarketFeed`, `user.UserFeed`."""
+
+    wake: Callable[[], None]
+
+    @property
+    def uri(self) -> Address:
+        """Where to dial."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped and needs no transport any more."""
+
+    def next_deadline(self) -> int | None:
+        """Return when `tick` has something to do."""
+
+    def tick(self, now_ns: int) -> None:
+        """Do what is due."""
+
+    def pending(self) -> Sequence[Connection]:
+        """Return the connections that wait to be looked at."""
+
+    def stop(self, now_ns: int) -> None:
+        """Close for good."""
+
+
+async def run(feed: Feed, *, tls: ssl.SSLContext | None = None) -> None:
     """
     Keep `feed` connected until cancelled, then close in order.
 
@@ -126,7 +199,7 @@ class Mover:
         done: Set once the feed is stopped and nothing is open.
     """
 
-    def __init__(self, feed: MarketFeed, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, feed: Feed, tls: ssl.SSLContext | None) -> None:
         self._feed = feed
         self._tls = tls
         self._loop = asyncio.get_running_loop()

@@ -460,7 +460,7 @@ def test_a_partial_fill_is_what_the_answer_says(rig: Rig) -> None:
     report = rig.run(rig.client.order(placed.signed.order_id))
     assert report is not None
     assert placed.answer.taking_e6 == report.matched_e6
-    assert report.status.final
+    assert report.final
     [killed] = rig.place(rig.taking("4"), kind="FOK")
     assert meaning(killed.answer) is Reason.FOK_KILLED
 

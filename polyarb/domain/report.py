@@ -321,7 +321,7 @@ def _taker_cash_e10(
         price_e4 = _price(maker)
         found += part
         cash += part * (price_e4 if _text(maker, "asset_id") == token else 10_000 - price_e4)
-    return cash if found == shares else _price(row) * shares
+    return cash if found == shares else _worst_price(row) * shares
 
 
 def _cash(side: Side, cash_e10: int) -> CashE6:
@@ -398,15 +398,28 @@ def _side(row: Mapping[str, Any]) -> Side:
 
 
 def _price(row: Mapping[str, Any]) -> PriceE4:
-    """Return the price; of an average with more digits what is worse for us."""
+    """Return the price of an order: it has four decimals at most."""
+    price_e4, rest = _ratio_e4(row)
+    if rest:
+        raise MalformedError(f"price {_text(row, 'price')[:SHOWN]} has more than 4 decimals")
+    return PriceE4(price_e4)
+
+
+def _worst_price(row: Mapping[str, Any]) -> PriceE4:
+    """Return the price of a trade; of an average with more digits what is worse for the taker."""
+    price_e4, rest = _ratio_e4(row)
+    return PriceE4(price_e4 + (1 if rest and _side(row) is Side.BUY else 0))
+
+
+def _ratio_e4(row: Mapping[str, Any]) -> tuple[int, int]:
     try:
         numerator, scale = exact("price", _needed(row, "price"))
     except RangeError as error:
         raise MalformedError(str(error)) from None
-    floor, rest = divmod(numerator * 10_000, 10**scale)
-    if floor > 10_000:
+    if numerator > 10**scale:
         raise MalformedError(f"price {_text(row, 'price')[:SHOWN]} is above 1")
-    return PriceE4(floor + (1 if rest and _text(row, "side").upper() == Side.BUY else 0))
+    unit = 10**scale
+    return numerator * 10_000 // unit, numerator * 10_000 % unit
 
 
 def _most(texts: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ close counts as one.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
@@ -314,8 +314,10 @@ class Session:
             self._taken(now_ns)
         elif text[:1] in {b"{", b"["}:
             self._told(text, now_ns)
-        else:
+        elif text:
             self.counts.texts += 1
+        else:
+            self._reject("empty", now_ns)
 
     def ended(self, code: int, reason: str, now_ns: int) -> None:
         """Take note that the socket is closed, or never opened; 1006 without a close frame."""
@@ -329,6 +331,15 @@ class Session:
         self._doubts = self._doubts + 1 if doubtful else self._doubts
         if self._doubts == DOUBT_FROM:
             self._listener.denied(said, certain=False, now_ns=now_ns)
+
+    def learned(
+        self, orders: Iterable[OrderReport], trades: Iterable[TradeReport], now_ns: int
+    ) -> None:
+        """Take what another witness says, such as REST after `reconcile`; news is handed on."""
+        for order in orders:
+            self._order(order, now_ns)
+        for trade in trades:
+            self._trade(trade, now_ns)
 
     def retry(self, now_ns: int) -> None:
         """Dial again after a denial: the credentials are others, or the denial was mended."""
@@ -389,11 +400,15 @@ class Session:
         try:
             if kind == "order":
                 self.counts.orders += 1
-                self._order(read_order(event, self.units), now_ns)
+                order = read_order(event, self.units)
+                self._taken(now_ns)
+                self._order(order, now_ns)
             elif kind == "trade":
                 self.counts.trades += 1
-                self._trade(read_trade(event, self._owner, self.units), now_ns)
-            elif isinstance(event, dict) and kind is not None:
+                trade = read_trade(event, self._owner, self.units)
+                self._taken(now_ns)
+                self._trade(trade, now_ns)
+            elif isinstance(kind, str):
                 self.counts.texts += 1
             else:
                 self._reject("no event", now_ns)
@@ -401,14 +416,12 @@ class Session:
             self._reject(str(kind), now_ns)
 
     def _order(self, report: OrderReport, now_ns: int) -> None:
-        self._taken(now_ns)
         news = self.told.order(report)
         if news:
             self.counts.news += 1
             self._listener.order(news, now_ns)
 
     def _trade(self, report: TradeReport, now_ns: int) -> None:
-        self._taken(now_ns)
         if not report.fills:
             self.counts.foreign += 1
             return

@@ -171,6 +171,7 @@ def test_what_was_proven_decides_what_proves_nothing() -> None:
         order(price="-0.5"),
         order(price="1.01"),
         order(price="NaN"),
+        order(price="0.12345"),
         order(original_size="ten"),
         order(size_matched="-1"),
         order(original_size="9" * 40),
@@ -284,6 +285,7 @@ def test_an_average_price_is_taken_at_its_worse_end() -> None:
         trade(maker_orders="none"),
         trade(maker_orders=[7]),
         trade(maker_orders=[{"owner": MINE}]),
+        trade(maker_orders=[maker("30", "0.57001", "SELL", YES)]),
     ],
 )
 def test_what_is_no_trade_is_malformed(told: object) -> None:

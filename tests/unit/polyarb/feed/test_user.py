@@ -430,6 +430,8 @@ def test_a_trade_of_others_is_counted_and_dropped() -> None:
         b"[{]",
         b"[7]",
         b"{}",
+        b"",
+        {"event_type": 7},
         {"event_type": "order"},
         {"event_type": "trade", "id": "t"},
         order(status="ASLEEP"),
@@ -448,7 +450,7 @@ def test_what_cannot_be_read_asks_for_a_reconciliation(data: object) -> None:
     assert len(rig.heard.orders) == 1
 
 
-@pytest.mark.parametrize("data", [b"hello", b"", b"NO NEW ASSETS", {"event_type": "party"}])
+@pytest.mark.parametrize("data", [b"hello", b"NO NEW ASSETS", {"event_type": "party"}])
 def test_what_is_no_event_is_counted_and_passed_over(data: object) -> None:
     rig = Rig()
     rig.up()

@@ -16,6 +16,7 @@ from polyarb.exchange.trading import TradingClient
 from polyarb.sim import InProcessVenue, scenarios
 from polyarb.sim.catalog import Market
 from polyarb.sim.decimals import PRICE
+from polyarb.sim.venue import Venue
 
 T = TypeVar("T")
 SECOND = 1_000_000_000
@@ -71,6 +72,16 @@ class Orders:
         )
 
 
+def plain_markets(venue: Venue, fits: Callable[[Market], object] | None = None) -> list[Market]:
+    """Return markets that trade on a tick of 0.01, by default at once."""
+    fits = fits or (lambda market: not market.taker_delay and not market.seconds_delay)
+    return [
+        market
+        for market in venue.catalog.markets.values()
+        if market.accepting and not market.v3 and market.tick_e4 == 100 and fits(market)
+    ]
+
+
 class Rig:
     """A venue in virtual time with the client's account, and what drives both."""
 
@@ -100,12 +111,7 @@ class Rig:
         self.orders = Orders(self.signer, lambda: self.now_ns // MS)
         self.journal: list[str] = []
         self.client = self.make_client()
-        fits = market_with or (lambda market: not market.taker_delay and not market.seconds_delay)
-        self.markets = [
-            market
-            for market in self.venue.catalog.markets.values()
-            if market.accepting and not market.v3 and market.tick_e4 == 100 and fits(market)
-        ]
+        self.markets = plain_markets(self.venue, market_with)
         self.market = self.markets[0]
 
     async def _noted(self, method: str, path: str, **named: Any) -> HttpResponse:

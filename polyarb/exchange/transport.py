@@ -108,6 +108,8 @@ class Session:
         """
         Send one request, once, and return its whole answer, whatever the status.
 
+        Half of the time is for a connection, so that it is known whether anything was sent.
+
         Raises:
             ConnectionRefusedError: No connection could be made: nothing was sent.
             ConnectionError: It may or may not have been received; no whole answer came.
@@ -127,12 +129,12 @@ class Session:
                 data=body or None,
                 headers=sent,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=timeout_s / 2),
             ) as answer:
                 names = {name.lower(): value for name, value in answer.headers.items()}
                 whole = await self._whole(answer)
                 return HttpResponse(status=answer.status, headers=names, body=whole)
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise ConnectionRefusedError(f"{request}: {_said(error)}") from None
         except TimeoutError:
             raise TimeoutError(f"{request}: no answer in {timeout_s:g} s") from None

@@ -43,6 +43,8 @@ HANDSHAKE_MAX: Final = 1 << 16
 _HEAD_END: Final = b"\r\n\r\n"
 _OF_MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 _QUIET: Final = logging.getLogger("polyarb.feed.websockets")
+_MUTE: Final = logging.Logger("websockets", logging.CRITICAL + 1)
+"""For sockets that a secret is sent over: at DEBUG the library would log every frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +219,7 @@ class Link:
     __slots__ = ("_assembler", "_protocol")
 
     def __init__(self, uri: WebSocketURI, *, message_bytes_max: int) -> None:
-        self._protocol = ClientProtocol(uri, max_size=message_bytes_max, logger=_QUIET)
+        self._protocol = ClientProtocol(uri, max_size=message_bytes_max, logger=_MUTE)
         self._assembler = Assembler()
 
     def connect(self) -> None:

@@ -20,6 +20,7 @@ from typing import Final, Protocol, TypeVar
 from polyarb.core.base import UINT64_MAX, integer
 from polyarb.domain.report import (
     OrderReport,
+    OrderStatus,
     TradeReport,
     TradeStatus,
     Units,
@@ -179,8 +180,8 @@ class Told:
 
 def _joined(known: OrderReport, report: OrderReport) -> OrderReport:
     """Return the newer of two reports, with the most that either says of matches."""
-    later = report.final or (not known.final and report.at_ms >= known.at_ms)
-    now = report if later and not known.final else known
+    newer = not known.final and _place(report) >= _place(known)
+    now = report if newer else known
     trades = {*known.trade_ids, *report.trade_ids}
     joined = replace(
         now,
@@ -188,6 +189,11 @@ def _joined(known: OrderReport, report: OrderReport) -> OrderReport:
         trade_ids=tuple(sorted(trades)) if trades != {*now.trade_ids} else now.trade_ids,
     )
     return known if _same(joined, known) else joined
+
+
+def _place(report: OrderReport) -> tuple[bool, bool, int]:
+    """Return where a report stands in an order's life; REST has no time of what it says."""
+    return report.final, report.status is not OrderStatus.DELAYED, report.at_ms
 
 
 def _same(one: OrderReport, other: OrderReport) -> bool:

@@ -8,6 +8,7 @@ nothing is sent twice, and the account's ledger ends as the exchange has it.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -29,9 +30,8 @@ from polyarb.feed import user
 from polyarb.feed.user import State, UserConfig, UserFeed
 from polyarb.sim import scenarios, spoil
 from polyarb.sim.exchange import Exchange
+from polyarb.sim.mishaps import KNOWN
 from polyarb.sim.server import Server
-
-pytestmark = pytest.mark.asyncio
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -129,6 +129,7 @@ def meaning(said: object) -> object:
 # -- requests
 
 
+@pytest.mark.asyncio
 async def test_orders_cancels_and_reads() -> None:
     async with serving() as venue:
         assert await venue.port.warm(4) == 4
@@ -177,6 +178,7 @@ async def test_orders_cancels_and_reads() -> None:
         ("leg_refused", {"reason": "internal"}, (Why.SERVER_ERROR, Why.UNRECOGNISED), False),
     ],
 )
+@pytest.mark.asyncio
 async def test_what_becomes_of_an_order_is_never_guessed(
     batch: bool, *, fault: str, values: Mapping[str, Any], expected: object, exists: bool
 ) -> None:
@@ -207,6 +209,7 @@ async def test_what_becomes_of_an_order_is_never_guessed(
         ("accepted_then_500", Why.SERVER_ERROR, True),
     ],
 )
+@pytest.mark.asyncio
 async def test_what_becomes_of_a_cancel_is_never_guessed(
     fault: str, expected: object, done: bool
 ) -> None:
@@ -230,6 +233,7 @@ async def test_what_becomes_of_a_cancel_is_never_guessed(
         "truncated_body",
     ],
 )
+@pytest.mark.asyncio
 async def test_reads_are_repeated(fault: str) -> None:
     async with serving() as venue:
         [placed] = await venue.place(venue.resting())
@@ -248,6 +252,7 @@ async def test_reads_are_repeated(fault: str) -> None:
         ("disabled", Cause.DISABLED),
     ],
 )
+@pytest.mark.asyncio
 async def test_modes(mode: str, cause: Cause) -> None:
     async with serving() as venue:
         venue.fault(mode)
@@ -257,6 +262,74 @@ async def test_modes(mode: str, cause: Cause) -> None:
             assert placed.answer.wait_ns
 
 
+@pytest.mark.asyncio
+async def test_markets_that_change() -> None:
+    async with serving() as venue:
+        order = venue.orders.limit(venue.market, 0, "BUY", 1_100, "10")
+        match = {"market": venue.market.condition_id}
+        venue.fault("tick_change", tick="0.1", match=match)
+        [placed] = await venue.place(order)
+        assert meaning(placed.answer) is Reason.TICK
+        venue.fault("market_closed", match=match)
+        [placed] = await venue.place(order)
+        assert meaning(placed.answer) is Cause.MARKET_NOT_READY
+
+
+@pytest.mark.asyncio
+async def test_another_generation_is_signed_once_more() -> None:
+    async with serving() as venue:
+        venue.fault("error_200", count=1)
+        [placed] = await venue.place(venue.resting())
+        assert isinstance(placed.answer, Accepted)
+        assert len(venue.journal) == 2
+        assert [order.order_id for order in await venue.client.open_orders()] == venue.journal[1:]
+
+
+@pytest.mark.asyncio
+async def test_a_partial_fill_and_a_lagging_balance() -> None:
+    async with serving() as venue:
+        fast(venue)
+        venue.fault("lagging_balance")
+        venue.fault("leg_partial", share=0.5)
+        [placed] = await venue.place(venue.taking("4"), kind="FAK")
+        report = await venue.client.order(placed.signed.order_id)
+        assert report is not None
+        assert report.final
+        assert placed.answer.taking_e6 == report.matched_e6 > 0
+        token = venue.market.tokens[0]
+        assert (await venue.client.balance(token)).units == 0
+        for _ in range(100):
+            if (await venue.client.balance(token, refresh=True)).units:
+                break
+            await asyncio.sleep(0.02)
+        assert (await venue.client.balance(token)).units == report.matched_e6
+
+
+@pytest.mark.asyncio
+async def test_a_heartbeat_that_is_refused() -> None:
+    async with serving() as venue:
+        venue.fault("heartbeat_refused", count=1)
+        assert await venue.client.heartbeat() is None
+        venue.fault("heartbeat_refused")
+        assert isinstance(await venue.client.heartbeat(), Unknown)
+
+
+@pytest.mark.asyncio
+async def test_a_held_order_that_finds_nobody() -> None:
+    async with serving("default") as venue:
+        venue.market = plain_markets(venue.venue, lambda market: market.seconds_delay)[0]
+        venue.fault("delayed_unmatched")
+        async with listening(Account(venue)) as held:
+            await until(lambda: held.session.state is State.UP, "up")
+            [placed] = await venue.place(venue.taking(), kind="FAK")
+            assert isinstance(placed.answer, Accepted)
+            known = held.ledger.orders
+            name = placed.signed.order_id
+            await until(lambda: name in known and known[name].final, "its end")
+            assert known[name].matched_e6 == 0
+
+
+@pytest.mark.asyncio
 async def test_a_clock_that_is_off() -> None:
     async with serving() as venue:
         venue.fault("clock_skew", offset_s=-120)
@@ -267,6 +340,7 @@ async def test_a_clock_that_is_off() -> None:
         assert isinstance(placed.answer, Accepted)
 
 
+@pytest.mark.asyncio
 async def test_nobody_there_is_for_later() -> None:
     async with serving() as venue:
         venue.fault("refused_connections", seconds=0.5)
@@ -286,6 +360,7 @@ async def test_nobody_there_is_for_later() -> None:
         assert isinstance(answers[-1].answer, Accepted)
 
 
+@pytest.mark.asyncio
 async def test_many_at_once_are_all_answered() -> None:
     async with serving() as venue:
         parts = await asyncio.gather(
@@ -370,6 +445,7 @@ def fast(venue: Venue) -> None:
     venue.venue.config = changed
 
 
+@pytest.mark.asyncio
 async def test_events_tell_everything() -> None:
     async with serving() as venue:
         fast(venue)
@@ -394,13 +470,15 @@ FRAMES: dict[str, Mapping[str, Any]] = {
     "user_events_reordered": {"probability": 0.4},
     "trade_failed": {"probability": 0.5},
     "trade_retrying": {"seconds": 0.1},
+    "slow_settlement": {"seconds": 0.5},
     "delayed_hash": {"seconds": 0.2},
     "user_event_early": {},
 }
-OF_FRAMES = frozenset({*list(FRAMES)[:9], "malformed_frame"})
+OF_FRAMES = frozenset({*[*FRAMES][:9], "malformed_frame"})
 
 
 @pytest.mark.parametrize("name", [*FRAMES, *(f"malformed_frame {form}" for form in spoil.FORMS)])
+@pytest.mark.asyncio
 async def test_whatever_happens_to_events_it_ends_with_the_truth(name: str) -> None:
     name, _, form = name.partition(" ")
     values = dict(FRAMES.get(name, {"form": form, "probability": 0.3}))
@@ -420,6 +498,7 @@ async def test_whatever_happens_to_events_it_ends_with_the_truth(name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["abort_1006", "slow_consumer"])
+@pytest.mark.asyncio
 async def test_a_lost_connection_comes_back_and_catches_up(name: str) -> None:
     async with serving() as venue:
         fast(venue)
@@ -433,6 +512,7 @@ async def test_a_lost_connection_comes_back_and_catches_up(name: str) -> None:
             assert held.ledger.refused == []
 
 
+@pytest.mark.asyncio
 async def test_no_pong_is_a_lost_connection() -> None:
     async with serving() as venue:
         venue.fault("pong_lost", match={"path": "/ws/user"})
@@ -443,19 +523,25 @@ async def test_no_pong_is_a_lost_connection() -> None:
             assert held.ledger.refused == []
 
 
-async def test_a_feed_that_is_frozen_is_caught_up_by_rest() -> None:
+@pytest.mark.parametrize("name", ["frozen_feed", "lost_frames", "user_event_missing"])
+@pytest.mark.asyncio
+async def test_what_is_never_sent_is_caught_up_by_rest(name: str) -> None:
+    match = {} if name == "user_event_missing" else {"path": "/ws/user"}
+    match |= {"kind": "order"} if name == "lost_frames" else {}
     async with serving() as venue:
         fast(venue)
         async with listening(Account(venue)) as held:
             await until(lambda: held.session.state is State.UP, "up")
-            number = venue.fault("frozen_feed", match={"path": "/ws/user"})
+            number = venue.fault(name, match=match)
             await story(venue)
             venue.clear(number)
+            await until(lambda: venue.venue.faults.counts[name], "the fault")
             assert held.differences()
             held.ledger.reconcile("every few seconds", 0)
             await held.truth()
 
 
+@pytest.mark.asyncio
 async def test_wrong_credentials_are_told_from_a_lost_connection() -> None:
     async with serving() as venue:
         held = venue.credentials
@@ -468,6 +554,7 @@ async def test_wrong_credentials_are_told_from_a_lost_connection() -> None:
             assert not await venue.make_client(credentials=wrong).authorized()
 
 
+@pytest.mark.asyncio
 async def test_nobody_there_is_waited_for() -> None:
     async with serving() as venue:
         venue.fault("refused_connections", seconds=0.5)
@@ -478,6 +565,7 @@ async def test_nobody_there_is_waited_for() -> None:
             assert held.ledger.refused == []
 
 
+@pytest.mark.asyncio
 async def test_a_listener_that_breaks_ends_the_feed() -> None:
     async with serving() as venue:
         held = Account(venue)
@@ -488,3 +576,14 @@ async def test_a_listener_that_breaks_ends_the_feed() -> None:
         held.ledger.reconcile = broken  # type: ignore[method-assign, assignment]
         with pytest.raises(KeyError, match="listener"):
             await asyncio.wait_for(feed_socket.run(held.feed), 20)
+
+
+def test_every_fault_that_concerns_an_account_is_tried_here() -> None:
+    text = Path(__file__).read_text()
+    others = {
+        *("relayer_busy", "relayer_failed", "relayer_slow"),
+        *("ghost_book", "missing_snapshot", "late_change", "old_format"),
+        *("crossed_book", "stale_top", "wrong_hash"),
+    }
+    missing = {name for name in KNOWN.keys() - others if f'"{name}' not in text}
+    assert missing == set()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import vectors
+from feeds import answer
 
 from polyarb import errors
 from polyarb.domain.report import (
@@ -310,6 +311,26 @@ def test_the_session_shows_no_secret() -> None:
     assert "LOGIN" not in repr(vars(rig.session))
 
 
+def test_the_library_logs_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(1)
+    for name in ("websockets", "websockets.client", "polyarb.feed.websockets"):
+        caplog.set_level(1, name)
+    rig = Rig()
+    feed = UserFeed("ws://venue.test/ws/user", rig.session, rig.config)
+    feed.tick(NOW)
+    feed.connected(NOW)
+    reply = answer(feed.data_to_send())
+    feed.room()[: len(reply)] = reply
+    feed.received(len(reply), NOW)
+    assert rig.session.state is State.LOGGING_IN
+    assert feed.data_to_send()
+    assert "LOGIN" not in caplog.text
+    feed.stop(NOW)
+    assert feed.data_to_send()
+    feed.lost("end of stream", NOW)
+    assert feed.stopped
+
+
 # -- events
 
 
@@ -363,6 +384,19 @@ def test_a_fill_that_comes_after_the_cancel_is_news() -> None:
     rig.say(STORY[1])
     assert [report.matched_e6 for report in rig.heard.orders] == [10 * 10**6, 25 * 10**6]
     assert all(report.status is OrderStatus.CANCELED for report in rig.heard.orders)
+
+
+def test_an_order_is_never_delayed_again() -> None:
+    """What REST says is as old as the order, and yet it may be the first to know."""
+    rig = Rig()
+    rig.up()
+    rig.say(order(status="DELAYED", timestamp="1790000000900"))
+    rig.say(order(status="LIVE", timestamp="1790000000100"))
+    rig.say(order(status="DELAYED", timestamp="1790000000950"))
+    assert [report.status for report in rig.heard.orders] == [
+        OrderStatus.DELAYED,
+        OrderStatus.LIVE,
+    ]
 
 
 LIVES = {

@@ -185,6 +185,13 @@ def amount_e6(name: str, text: str, scale: int) -> int:
         raise MalformedError(str(error)) from None
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=str, parse_constant=_no_number)
+
+
 def load(data: bytes | str) -> Any:
     """
     Return a JSON value, its fractions left as text.
@@ -193,7 +200,7 @@ def load(data: bytes | str) -> Any:
         MalformedError: It is none: other text, bad UTF-8, nesting without end.
     """
     try:
-        return json.loads(data, parse_float=str, parse_constant=_no_number)
+        return _DECODER.decode(data if isinstance(data, str) else data.decode())
     except (ValueError, RecursionError):
         shown = data[:SHOWN]
         raise MalformedError(f"no JSON: {shown!r}") from None
@@ -438,7 +445,3 @@ def _milliseconds(row: Mapping[str, Any], *names: str) -> int:
             value = int(text)
             return value if value >= MILLISECONDS_FROM else value * 1000
     return 0
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(name)

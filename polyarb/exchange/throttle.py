@@ -144,19 +144,25 @@ class Window:
 
     SLICES: Final = 20
 
-    __slots__ = ("_counts", "_last", "_slice_ns", "_sum", "limit")
+    __slots__ = ("_counts", "_ends_ns", "_last", "_slice_ns", "_sum", "limit")
 
     def __init__(self, limit: int, span_ns: int) -> None:
         self.limit = limit
         self._slice_ns = span_ns // self.SLICES
         self._counts = [0] * (self.SLICES + 1)
         self._last = 0
+        self._ends_ns = self._slice_ns
         self._sum = 0
+
+    def room(self, now_ns: int) -> int:
+        """Return how many requests may follow at once."""
+        if now_ns >= self._ends_ns:
+            self._turn(now_ns)
+        return self.limit - self._sum
 
     def wait_ns(self, keep: int, now_ns: int) -> int:
         """Return how long until one more request leaves `keep`."""
-        self._turn(now_ns)
-        too_many = self._sum + 1 + keep - self.limit
+        too_many = 1 + keep - self.room(now_ns)
         if too_many <= 0:
             return 0
         for age in range(self.SLICES, -1, -1):  # the oldest first
@@ -167,7 +173,8 @@ class Window:
 
     def count(self, requests: int, now_ns: int) -> None:
         """Take note of requests."""
-        self._turn(now_ns)
+        if now_ns >= self._ends_ns:
+            self._turn(now_ns)
         self._counts[self._last % len(self._counts)] += requests
         self._sum += requests
 
@@ -178,7 +185,8 @@ class Window:
             index = place % len(self._counts)
             self._sum -= self._counts[index]
             self._counts[index] = 0
-        self._last = max(self._last, current)
+        self._last = current
+        self._ends_ns = (current + 1) * self._slice_ns
 
 
 class _Pause:
@@ -200,6 +208,48 @@ class _Pause:
     def over(self) -> None:
         """Take note of an answer that asks for nothing."""
         self._times = 0
+
+
+class _Gate:
+    """
+    All that stands before one endpoint.
+
+    Attributes:
+        bucket: The signer's, if it draws on one.
+        windows: Each with what new risk leaves of it.
+        pauses: The endpoint's own, and its budget's.
+    """
+
+    __slots__ = ("_kept_percent", "bucket", "pauses", "windows")
+
+    def __init__(
+        self,
+        *,
+        bucket: Bucket | None,
+        windows: tuple[Window, ...],
+        pauses: tuple[_Pause, _Pause],
+        kept_percent: int,
+    ) -> None:
+        self._kept_percent = kept_percent
+        self.bucket = bucket
+        self.windows = tuple((each, each.limit * kept_percent // 100) for each in windows)
+        self.pauses = pauses
+
+    def wait_ns(self, cost: int, requests: int, urgent: bool, now_ns: int) -> int:
+        """Return how long until all of it may pass."""
+        wait_ns = 0
+        for pause in self.pauses:
+            if pause.until_ns > now_ns:
+                wait_ns = max(wait_ns, pause.until_ns - now_ns)
+        for window, kept in self.windows:
+            keep = requests - 1 + (0 if urgent else kept)
+            if window.room(now_ns) <= keep:
+                wait_ns = max(wait_ns, window.wait_ns(keep, now_ns))
+        bucket = self.bucket
+        if bucket:
+            keep = 0 if urgent else bucket.burst * self._kept_percent // 100
+            wait_ns = max(wait_ns, bucket.wait_ns(cost, keep, now_ns))
+        return wait_ns
 
 
 class Throttle:
@@ -230,10 +280,17 @@ class Throttle:
             Budget.ORDERS: Bucket(orders, most, now_ns),
             Budget.CANCELS: Bucket(cancels, most_cancels, now_ns),
         }
-        self._windows = {name: _windows(row) for name, row in ENDPOINTS.items()}
-        self._total = _windows(TOTAL)
-        self._endpoint_pauses = {name: _Pause() for name in ENDPOINTS}
-        self._budget_pauses = {budget: _Pause() for budget in Budget}
+        self._pauses = {budget: _Pause() for budget in Budget}
+        total = _windows(TOTAL)
+        self._gates = {
+            name: _Gate(
+                bucket=self._buckets.get(row.budget),
+                windows=(*_windows(row), *total),
+                pauses=(_Pause(), self._pauses[row.budget]),
+                kept_percent=self._kept_percent,
+            )
+            for name, row in ENDPOINTS.items()
+        }
 
     def take(
         self, endpoint: str, cost: int, now_ns: int, *, requests: int = 1, urgent: bool = False
@@ -251,34 +308,22 @@ class Throttle:
         Returns:
             0: it was taken. Otherwise nothing was, and it may be there after so many nanoseconds.
         """
-        wait_ns = self.wait_ns(endpoint, cost, now_ns, urgent=urgent)
+        gate = self._gates[endpoint]
+        wait_ns = gate.wait_ns(cost, requests, urgent, now_ns)
         if wait_ns == 0:
-            for window in (*self._windows[endpoint], *self._total):
+            for window, _ in gate.windows:
                 window.count(requests, now_ns)
-            bucket = self._buckets.get(ENDPOINTS[endpoint].budget)
-            if bucket:
-                bucket.spend(cost, now_ns)
+            if gate.bucket:
+                gate.bucket.spend(cost, now_ns)
         return wait_ns
 
     def wait_ns(self, endpoint: str, cost: int, now_ns: int, *, urgent: bool = False) -> int:
         """Return what `take` would, and take nothing."""
-        percent = 0 if urgent else self._kept_percent
-        budget = ENDPOINTS[endpoint].budget
-        until_ns = max(
-            self._endpoint_pauses[endpoint].until_ns, self._budget_pauses[budget].until_ns
-        )
-        wait_ns = max(0, until_ns - now_ns)
-        for window in (*self._windows[endpoint], *self._total):
-            wait_ns = max(wait_ns, window.wait_ns(window.limit * percent // 100, now_ns))
-        bucket = self._buckets.get(budget)
-        if bucket:
-            keep = bucket.burst * percent // 100
-            wait_ns = max(wait_ns, bucket.wait_ns(cost, keep, now_ns))
-        return wait_ns
+        return self._gates[endpoint].wait_ns(cost, 1, urgent, now_ns)
 
     def charge(self, endpoint: str, cost: int, now_ns: int) -> None:
         """Take what a request turned out to cost beside: the orders that a bulk cancel ended."""
-        bucket = self._buckets.get(ENDPOINTS[endpoint].budget)
+        bucket = self._gates[endpoint].bucket
         if bucket:
             bucket.spend(cost, now_ns)
 
@@ -292,16 +337,16 @@ class Throttle:
             now_ns: Monotonic.
             wall_ns: Unix, by the exchange's clock, for headers that are dates.
         """
-        budget = ENDPOINTS[endpoint].budget
-        signer_limit = self._headers(budget, response.headers, now_ns)
-        endpoint_pause, budget_pause = self._endpoint_pauses[endpoint], self._budget_pauses[budget]
+        gate = self._gates[endpoint]
+        signer_limit = self._headers(gate.bucket, response.headers, now_ns)
+        endpoint_pause, budget_pause = gate.pauses
         if response.status == 429:
             pause = budget_pause if signer_limit else endpoint_pause
             pause.extend(retry_after_ns(response, wall_ns), now_ns)
         elif response.status == 425:
             asked_ns = retry_after_ns(response, wall_ns)
             for each in (Budget.ORDERS, Budget.CANCELS):
-                self._budget_pauses[each].extend(asked_ns, now_ns)
+                self._pauses[each].extend(asked_ns, now_ns)
         elif response.status < 500:
             endpoint_pause.over()
             budget_pause.over()
@@ -310,9 +355,8 @@ class Throttle:
         """Return what is left of one of the signer's buckets."""
         return self._buckets[budget].tokens(now_ns)
 
-    def _headers(self, budget: Budget, headers: Mapping[str, str], now_ns: int) -> bool:
+    def _headers(self, bucket: Bucket | None, headers: Mapping[str, str], now_ns: int) -> bool:
         """Take over what the exchange says of its bucket; return whether it said anything."""
-        bucket = self._buckets.get(budget)
         left = _signed(headers.get("poly-ratelimit-remaining", ""))
         tier = headers.get("poly-ratelimit-tier", "")
         if tier in TIERS and tier != self.tier:

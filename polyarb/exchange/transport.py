@@ -16,7 +16,7 @@ import aiohttp
 
 from polyarb import __version__, errors
 from polyarb.core.base import UINT64_MAX, integer
-from polyarb.domain.wire import HttpResponse
+from polyarb.domain.wire import HttpResponse, RequestPort
 
 BODY_MAX: Final = 64 * 2**20
 """A page of 100 events has up to 3 MB, 500 books up to 2 MB."""
@@ -159,13 +159,13 @@ class Session:
         raise TooLongError(f"{answer.url}: {size} bytes, above {self._body_max}")
 
 
-class HttpPort:
+class HttpPort(RequestPort):
     """
-    One base address of the exchange: `polyarb.domain.wire.RequestPort` over sockets.
+    One base address of the exchange, over sockets.
 
     Args:
         session: Whose connections are used.
-        base_url: What paths are appended to.
+        url: What paths are appended to.
 
     Raises:
         MalformedError: An address that is not http(s)://host…
@@ -199,11 +199,20 @@ class HttpPort:
         """
         Use `count` connections at once, opening those that are missing; return how many answered.
 
-        Called every few tens of seconds it keeps that many open; `path` must be harmless.
+        Args:
+            count: At most the session's `connections_max`.
+            path: Something harmless.
+            timeout_ns: For each.
         """
         asked = (self.request("GET", path, timeout_ns=timeout_ns) for _ in range(count))
         answers = await asyncio.gather(*asked, return_exceptions=True)
         return sum(isinstance(answer, HttpResponse) for answer in answers)
+
+    async def keep_warm(self, count: int, *, every_s: float = 20.0) -> None:
+        """Keep `count` connections open and lately used, until cancelled."""
+        while True:
+            await self.warm(count)
+            await asyncio.sleep(every_s)
 
 
 def _said(error: BaseException) -> str:

@@ -123,6 +123,22 @@ def test_connections_are_kept_and_opened_ahead() -> None:
     assert [request.split(b" ")[1] for request in service.requests[:3]] == [b"/base/ok"] * 3
 
 
+def test_connections_are_kept_warm_whatever_happens_to_them() -> None:
+    service = Service(OK, None, OK)
+
+    async def act(port: HttpPort) -> None:
+        task = asyncio.create_task(port.keep_warm(2, every_s=0.001))
+        async with asyncio.timeout(20):
+            while len(service.requests) < 12:
+                await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    service.run(act)
+    assert service.connections == 3, "one was lost and opened again"
+
+
 def test_a_connection_sends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     made = aiohttp.ClientSession._request

@@ -34,6 +34,7 @@ SECOND: Final = 1_000_000_000
 OVERFILL_E6: Final = 1_000
 """Fills go a few micro-shares beyond an order, adapters report (section 10.4)."""
 
+PRICES: Final = 10_000
 WAIT_S_MAX: Final = 10**9
 
 _ID: Final = re.compile(r"0x[0-9a-f]{64}")
@@ -263,9 +264,12 @@ def _matched(asked: Asked, item: Mapping[str, Any], units: Units) -> tuple[int |
         scale = units.within(asked.maker_amount + OVERFILL_E6, making)
         if not making or not taking or scale is None:
             return None, None
-        return amount_e6("makingAmount", making, scale), amount_e6("takingAmount", taking, scale)
+        gave = amount_e6("makingAmount", making, scale)
+        got = amount_e6("takingAmount", taking, scale)
     except MalformedError:
         return None, None
+    # No price is below 0.0001 or above 1: further apart they do not count the same thing.
+    return (gave, got) if max(gave, got) <= PRICES * min(gave, got) else (None, None)
 
 
 # Cancels

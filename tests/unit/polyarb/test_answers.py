@@ -143,6 +143,8 @@ def test_an_error_beside_an_accepted_order_is_unknown(status: str) -> None:
         ("2.499999", "4.999998", (2_499_999, 4_999_998)),
         ("6.0", "10", (None, None)),  # more than the order had
         ("6000000", "10", (None, None)),
+        ("4.2", "10000000", (None, None)),  # shares and millionths
+        ("4.2", "0", (None, None)),
         ("4.2", "", (None, None)),
         ("", "", (None, None)),
         ("4,2", "10", (None, None)),

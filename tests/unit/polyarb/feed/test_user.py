@@ -358,7 +358,7 @@ STORY = [
 ]
 
 
-@pytest.mark.parametrize("mixed", itertools.permutations(range(4)))
+@pytest.mark.parametrize("mixed", [*itertools.permutations(range(4))])
 def test_in_any_order_and_twice_an_order_ends_the_same(mixed: tuple[int, ...]) -> None:
     rig = Rig()
     rig.up()

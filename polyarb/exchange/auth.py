@@ -68,8 +68,8 @@ class Credentials:
     hmac: HmacKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _header_value("api_key", self.api_key)
-        _header_value("passphrase", self.passphrase)
+        header_value("api_key", self.api_key)
+        header_value("passphrase", self.passphrase)
         object.__setattr__(self, "hmac", HmacKey(_decode_secret(self.secret)))
 
     def sign(self, method: str, path: str, body: bytes | str | None, timestamp: int) -> str:
@@ -181,6 +181,14 @@ def clob_auth_digest(address: str, timestamp: int, nonce: int, chain_id: int) ->
     return keccak256(b"\x19\x01" + separator + struct_hash)
 
 
+def header_value(name: str, value: str) -> None:
+    """Refuse what cannot be a header's value; no message shows it."""
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value or value.strip() != value or not (value.isascii() and value.isprintable()):
+        raise MalformedError(f"{name} must be printable ASCII without blanks at its ends")
+
+
 def _decode_secret(secret: str) -> bytes:
     if not isinstance(secret, str):
         raise KeyMaterialError(f"secret must be a str, not {type(secret).__name__}")
@@ -192,13 +200,6 @@ def _decode_secret(secret: str) -> bytes:
     if missing == 3 or len(padding) > missing:
         raise KeyMaterialError("secret has a length that is not base64's")
     return binascii.a2b_base64(digits + "=" * missing)
-
-
-def _header_value(name: str, value: str) -> None:
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
-    if not value or value.strip() != value or not (value.isascii() and value.isprintable()):
-        raise MalformedError(f"{name} must be printable ASCII without blanks at its ends")
 
 
 def _seconds(timestamp: int) -> str:

@@ -55,6 +55,7 @@ class Port(ExchangePort):
         sent: (method, path) of every request.
         lose: How many answers to POST never come, though the request arrives.
         drop: How many POST do not even arrive.
+        refuse: How many POST find nobody who listens.
         deaf: No GET arrives until this time.
     """
 
@@ -64,6 +65,7 @@ class Port(ExchangePort):
         self.bodies: list[bytes] = []
         self.lose = 0
         self.drop = 0
+        self.refuse = 0
         self.deaf_until_ns = 0
 
     async def request(
@@ -79,6 +81,9 @@ class Port(ExchangePort):
         self.sent.append((method, path))
         if method == "POST":
             self.bodies.append(body)
+            if self.refuse:
+                self.refuse -= 1
+                raise ConnectionRefusedError("nobody listens")
             if self.drop:
                 self.drop -= 1
                 raise ConnectionResetError("gone on the way")

@@ -371,27 +371,13 @@ class Relayer:
         match answer:
             case Taken():
                 return _named(batch, answer, note)
-            case Busy() if answer.transaction_id:
-                return await self._adopt(batch, answer.transaction_id, note)
             case Stale() if answer.on_chain > batch.nonce:
                 return self._ended(batch, answer.on_chain) or batch
-            case Refused(status=400) if not self._late(batch, 0):
+            case Refused(status=400) if "deadline" not in answer.reason:
                 # What is refused for what it says was refused the first time as well: had it
                 # been taken, the answer would be that the wallet is busy or the nonce used.
                 return Outcome(end=End.REFUSED, batch=batch, reason=answer.reason)
         return batch
-
-    async def _adopt(
-        self, batch: Batch, transaction_id: str, note: Callable[[Batch], None]
-    ) -> Batch:
-        """Return the batch by the name of what keeps the wallet busy, if that is itself."""
-        try:
-            active = await self.transaction(transaction_id)
-        except RetryError:
-            return batch
-        if active is None or active.nonce != batch.nonce:
-            return batch
-        return _named(batch, Taken(transaction_id), note)
 
     async def _watch(self, batch: Batch) -> Outcome:
         """Look at a named transaction until it is final."""

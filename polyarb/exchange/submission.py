@@ -107,14 +107,12 @@ class Transaction:
 
     Attributes:
         hash: "" before it is broadcast.
-        nonce: None where it is not told.
     """
 
     id: str
     state: State
     hash: str
     error: str
-    nonce: int | None
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, now_ns: int) -> Answer:
@@ -159,7 +157,6 @@ def read_transaction(body: bytes) -> Transaction:
         state=State(word) if known else State.UNKNOWN,
         hash=_text(said.get("transaction_hash")),
         error=_text(said.get("error_msg"))[:SHOWN],
-        nonce=None if said.get("nonce") in (None, "") else _nonce(said["nonce"], body),
     )
 
 

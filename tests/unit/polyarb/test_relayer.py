@@ -363,14 +363,56 @@ def test_however_many_answers_are_lost_it_happens_once(kind, lost):
 
 
 @every_wallet
-def test_a_lost_batch_that_keeps_the_wallet_busy_is_known_by_its_name(kind):
+def test_a_lost_batch_that_keeps_the_wallet_busy_is_waited_for(kind):
     rig = Rig(kind)
     rig.fault("relayer_slow", seconds=60)
     rig.port.lose = 1
-    done = rig.do(split(rig.plain))
-    assert done.end is End.CONFIRMED
-    assert done.batch.transaction_id in rig.venue.chain.transactions
-    assert rig.noted[-1] == done.batch
+    assert rig.do(split(rig.plain)).end is End.USED
+    assert rig.posts() > 3  # it was offered again, and each time the wallet was busy
+    assert rig.transactions() == 1
+
+
+@every_wallet
+def test_a_batch_of_somebody_else_with_its_nonce_is_not_taken_for_it(kind):
+    """Ours never arrived; another process of the same owner was faster. Balances tell."""
+    rig = Rig(kind)
+    other = Relayer(rig.port, rig.signer, rig.key, pace=rig.pace, prefix="/relayer")
+
+    async def both():
+        rig.port.drop = 1
+        ours = asyncio.create_task(rig.relayer.carry_out([split(rig.plain)]))
+        await rig.pace.sleep(SECOND)
+        return await other.carry_out([split(rig.first)]), await ours
+
+    theirs, ours = rig.run(both())
+    assert (theirs.end, ours.end) == (End.CONFIRMED, End.USED)
+    assert ours.batch.nonce == theirs.batch.nonce == 0
+    assert rig.sets(rig.plain) == (0, 0)
+
+
+@every_wallet
+def test_a_refusal_by_the_key_says_nothing_about_the_first_copy(kind):
+    rig = Rig(kind)
+    rig.port.drop = 1
+    rig.fault("error", status=403, match={"path": "/relayer/submit"}, count=1)
+    assert rig.do(split(rig.plain)).end is End.CONFIRMED
+    assert rig.posts() == 3
+
+
+def test_a_deadline_that_has_passed_there_says_nothing_about_the_first_copy():
+    """The relayer's clock is ahead of ours; the first copy was in time."""
+    rig = Rig()
+    rig.port.lose = 1
+    rig.fault("relayer_slow", seconds=20)
+    text = "deadline 5 has passed"
+
+    async def act():
+        asking = asyncio.create_task(rig.relayer.carry_out([split(rig.plain)]))
+        await rig.pace.sleep(SECOND)
+        rig.fault("error", status=400, text=text, match={"path": "/relayer/submit"})
+        return await asking
+
+    assert rig.run(act()).end is End.USED
     assert rig.transactions() == 1
 
 
@@ -399,14 +441,33 @@ def test_a_lost_batch_that_reverts_is_seen_to_fail(kind):
 
 
 def test_a_deposit_wallets_lost_batch_expires():
-    """Nobody takes it before its deadline, and nobody can after."""
-    rig = Rig(limits=Limits(deadline_s=60, probe_after=10**6))
-    rig.port.drop = 1
+    """Nobody takes it before its deadline, and nobody can after: it is not offered any more."""
+    rig = Rig(limits=Limits(deadline_s=60))
+    rig.port.drop = 100
+    start_ns = rig.venue.now_ns
     done = rig.do(split(rig.plain))
     assert done.end is End.EXPIRED
-    assert rig.posts() == 1
+    assert rig.venue.now_ns - start_ns > 3 * MINUTE
+    assert rig.posts() == 1 + 6
+    rig.port.drop = 0
     assert rig.do(split(rig.plain)).end is End.CONFIRMED
     assert rig.sets(rig.plain) == (10 * UNIT, 10 * UNIT)
+
+
+def test_a_batch_that_was_mined_in_time_is_watched_to_its_end():
+    """It is mined after 8 s, and its deadline and the margin are over at 9 s."""
+    rig = Rig(limits=Limits(deadline_s=6, margin_ns=3 * SECOND), relayer_ms=4_000)
+    assert rig.do(split(rig.plain)).end is End.CONFIRMED
+
+
+def test_a_relayer_that_cannot_be_reached_was_not_asked():
+    rig = Rig(limits=Limits(tries=2))
+    rig.port.refuse = 1
+    assert rig.do(split(rig.plain)).end is End.CONFIRMED
+    rig.port.refuse = 2
+    done = rig.do(split(rig.plain))
+    assert done.end is End.BUSY
+    assert "no connection" in done.reason
 
 
 def test_what_cannot_be_found_out_stays_undecided_and_can_be_followed():

@@ -175,6 +175,14 @@ def test_a_fee_is_worth_it_only_if_the_wait_is_long():
     assert step.per_day_e6 == 99_000 - -(-2 * UNIT // 21) == 3_761
 
 
+def test_the_first_market_to_end_decides_how_long_a_conversion_saves():
+    rows = [
+        hold(0, no=100, group=0, end_ms=NOW_MS + 300 * DAY_MS),
+        hold(1, no=100, group=0, end_ms=NOW_MS),
+    ]
+    assert ask(*rows, groups=fee(100)).held == (Held(f"convert {GROUP}", Reason.RETURN),)
+
+
 def test_no_of_all_markets_costs_only_collateral():
     rows = [hold(n, no=100, group=0) for n in range(2)]
     (step,) = ask(*rows, groups=fee(100, count=2), terms=Terms(realise=Realise.MERGE)).batch

@@ -14,7 +14,7 @@ from polyarb.core.base import integer
 from polyarb.domain.settlement import Convert, Merge, Redeem, Step
 from polyarb.errors import MalformedError
 from polyarb.exchange import abi
-from polyarb.exchange.contracts import POLYGON, PositionContracts
+from polyarb.exchange.contracts import EXCHANGES, POLYGON, PositionContracts
 
 APPROVE: Final = bytes.fromhex("095ea7b3")
 SET_APPROVAL_FOR_ALL: Final = bytes.fromhex("a22cb465")
@@ -101,6 +101,25 @@ def approve_tokens(
     words = (abi.address("operator", operator), abi.boolean("approved", approved))
     target = contracts.position_manager if v3 else contracts.tokens
     return _call(target, SET_APPROVAL_FOR_ALL, *words)
+
+
+def approvals(contracts: PositionContracts = POLYGON) -> list[Call]:
+    """
+    Return what a wallet on Polygon approves once, to trade and to settle (protocol.md section 16).
+
+    The exchanges take collateral and tokens when orders match, adapters and router when positions
+    are split, merged, redeemed or converted.
+    """
+    v2, v2_neg_risk, v3 = EXCHANGES[137][2:]
+    both = (v2, v2_neg_risk, contracts.adapter, contracts.neg_risk_adapter)
+    return [
+        *(approve(spender, contracts=contracts) for spender in (*both, contracts.router, v3)),
+        *(approve_tokens(operator, contracts=contracts) for operator in both),
+        *(
+            approve_tokens(operator, v3=True, contracts=contracts)
+            for operator in (contracts.router, v3)
+        ),
+    ]
 
 
 def split(

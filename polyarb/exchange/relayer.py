@@ -371,8 +371,6 @@ class Relayer:
         match answer:
             case Taken():
                 return _named(batch, answer, note)
-            case Stale() if answer.on_chain > batch.nonce:
-                return self._ended(batch, answer.on_chain) or batch
             case Refused(status=400) if "deadline" not in answer.reason:
                 # What is refused for what it says was refused the first time as well: had it
                 # been taken, the answer would be that the wallet is busy or the nonce used.

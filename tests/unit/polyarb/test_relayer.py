@@ -115,6 +115,20 @@ def test_approvals_are_given_and_taken_back(kind):
 
 
 @every_wallet
+def test_a_new_wallet_approves_once_all_that_it_trades_and_settles_with(kind):
+    rig = Rig(kind)
+    rig.ann.wallet.approved = (set(), set())
+    assert rig.ann.post("/order", rig.ann.order(rig.plain.tokens[0])).status == 400
+    assert rig.do(*calls.approvals()).end is End.CONFIRMED
+    markets = (rig.plain, rig.first, rig.second, rig.v3)
+    assert rig.do(*map(split, markets), convert(0b011, UNIT)).end is End.CONFIRMED
+    for market in (rig.plain, rig.first, rig.v3):
+        rig.ann.place(market.tokens[0], size="6")
+        rig.ann.place(market.tokens[1], side="SELL", size="6")
+    assert rig.do(*(merge(market, UNIT) for market in markets)).end is End.CONFIRMED
+
+
+@every_wallet
 def test_of_a_batch_that_reverts_nothing_happens_and_its_nonce_is_used_again(kind):
     rig = Rig(kind)
     failed = rig.do(split(rig.plain), merge(rig.plain, 11 * UNIT))

@@ -12,7 +12,7 @@ Another batch is signed for that nonce only when the first is refused, expired, 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar
@@ -275,7 +275,7 @@ class Relayer:
             return await self._carry_out(calls, metadata, note)
 
     async def follow(self, batch: Batch, *, note: Callable[[Batch], None] = _unnoted) -> Outcome:
-        """Find out what became of a batch that may have left; raises DeniedError."""
+        """Find out what became of a batch that may have left."""
         async with self._turn:
             return await self._follow(batch, note)
 
@@ -338,10 +338,10 @@ class Relayer:
         unchanged = 0
         while self._pace.now_ns() < until_ns:
             await self._pace.sleep(self._limits.poll_ns)
-            nonce = await self._nonce_now()
-            if nonce is None:
+            turn = await self._told(self.turn())
+            if turn is None:
                 continue
-            if ended := self._ended(batch, nonce):
+            if ended := self._ended(batch, turn[1]):
                 return ended
             unchanged += 1
             if unchanged % self._limits.probe_after == 0 and not self._late(batch, 0):
@@ -351,19 +351,6 @@ class Relayer:
                 if found.transaction_id:
                     return await self._watch(found)
         return Outcome(end=End.UNDECIDED, batch=batch, reason="neither taken nor refused")
-
-    def _ended(self, batch: Batch, nonce: int) -> Outcome | None:
-        if nonce > batch.nonce:
-            return Outcome(end=End.USED, batch=batch, reason=f"the wallet's nonce is {nonce}")
-        if self._late(batch, self._limits.margin_ns):
-            why = f"deadline {batch.deadline_s} has passed at nonce {nonce}"
-            return Outcome(end=End.EXPIRED, batch=batch, reason=why)
-        return None
-
-    def _late(self, batch: Batch, margin_ns: int) -> bool:
-        if batch.deadline_s is None:
-            return False
-        return self._pace.now_ns() > batch.deadline_s * SECOND + margin_ns
 
     async def _probe(self, batch: Batch, note: Callable[[Batch], None]) -> Outcome | Batch:
         """Offer the same bytes again; return how it ended, or the batch, named if it is known."""
@@ -380,32 +367,48 @@ class Relayer:
     async def _watch(self, batch: Batch) -> Outcome:
         """Look at a named transaction until it is final."""
         until_ns = self._pace.now_ns() + self._limits.patience_ns
-        seen: Transaction | None = None
+        state = State.UNKNOWN
         while self._pace.now_ns() < until_ns:
             await self._pace.sleep(self._limits.poll_ns)
-            try:
-                found = await self.transaction(batch.transaction_id)
-            except RetryError:
+            found = await self._told(self.transaction(batch.transaction_id))
+            state = found.state if found else state
+            if found and state is State.CONFIRMED:
+                return Outcome(end=End.CONFIRMED, batch=batch, transaction_hash=found.hash)
+            if found and state not in FINAL and not self._stuck(batch, state):
                 continue
-            if found and found.state in FINAL:
-                return _settled(batch, found)
-            if found is None or self._stuck(batch, found):
-                nonce = await self._nonce_now()  # whatever the relayer forgot, the chain knows
-                if nonce is not None and (ended := self._ended(batch, nonce)):
-                    return ended
-            seen = found or seen
-        state = seen.state.value if seen else "not known"
-        return Outcome(end=End.UNDECIDED, batch=batch, reason=f"state {state}")
+            # What the relayer forgot, the chain knows; and where a batch was offered twice, one
+            # copy fails because the other went through.
+            turn = await self._told(self.turn())
+            if turn and (ended := self._ended(batch, turn[1], found)):
+                return ended
+        return Outcome(end=End.UNDECIDED, batch=batch, reason=f"state {state or 'not known'}")
 
-    def _stuck(self, batch: Batch, found: Transaction) -> bool:
+    def _stuck(self, batch: Batch, state: State) -> bool:
         """Say whether its deadline passed before it was mined."""
-        return found.state is not State.MINED and self._late(batch, self._limits.margin_ns)
+        return state is not State.MINED and self._late(batch, self._limits.margin_ns)
 
-    async def _nonce_now(self) -> int | None:
-        """Return the wallet's next nonce, or None where it cannot be read now."""
+    def _ended(self, batch: Batch, nonce: int, found: Transaction | None = None) -> Outcome | None:
+        """Return how a batch ended that was not seen to be confirmed; None if it may still be."""
+        if nonce > batch.nonce:
+            return Outcome(end=End.USED, batch=batch, reason=f"the wallet's nonce is {nonce}")
+        if found and found.state in FINAL:
+            why = f"{found.state}: {found.error}"
+            return Outcome(end=End.FAILED, batch=batch, transaction_hash=found.hash, reason=why)
+        if self._late(batch, self._limits.margin_ns):
+            why = f"deadline {batch.deadline_s} has passed at nonce {nonce}"
+            return Outcome(end=End.EXPIRED, batch=batch, reason=why)
+        return None
+
+    def _late(self, batch: Batch, margin_ns: int) -> bool:
+        if batch.deadline_s is None:
+            return False
+        return self._pace.now_ns() > batch.deadline_s * SECOND + margin_ns
+
+    async def _told(self, asked: Awaitable[_T]) -> _T | None:
+        """Return what a read tells, or None: a batch that left is not given up over a read."""
         try:
-            return (await self.turn())[1]
-        except RetryError:
+            return await asked
+        except (RetryError, DeniedError):
             return None
 
     # -- reads
@@ -479,16 +482,6 @@ def _named(batch: Batch, answer: Taken, note: Callable[[Batch], None]) -> Batch:
     named = batch.named(answer.transaction_id)
     note(named)
     return named
-
-
-def _settled(batch: Batch, found: Transaction) -> Outcome:
-    done = found.state is State.CONFIRMED
-    return Outcome(
-        end=End.CONFIRMED if done else End.FAILED,
-        batch=batch,
-        transaction_hash=found.hash,
-        reason="" if done else f"{found.state}: {found.error}",
-    )
 
 
 def _understood(path: str, response: HttpResponse, read: Callable[[bytes], _T]) -> _T | None:

@@ -61,7 +61,7 @@ def ask(purse: Purse, chosen: Terms, pending: Sequence[Step] = ()) -> Plan:
 
 
 @given(groups_of_holdings(), terms())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_plan_is_covered_and_costs_no_more_than_it_says(given_, chosen):
     """Everything it lists can happen together, and in every outcome the wallet is worth as much."""
     purse = Purse(*given_)
@@ -97,7 +97,7 @@ def worths(purse: Purse, step: Step) -> list[int]:
 
 
 @given(groups_of_holdings(), terms(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_token_is_planned_twice_while_some_of_it_is_pending(given_, chosen, data):
     """Whatever part of an earlier plan is under way, all of it and the new plan are covered."""
     purse = Purse(*given_)

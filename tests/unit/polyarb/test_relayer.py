@@ -590,6 +590,33 @@ def test_a_relayer_that_forgot_a_name_is_asked_for_the_nonce():
     assert rig.run(rig.relayer.follow(forgotten)).end is End.USED
 
 
+@every_wallet
+def test_a_copy_that_failed_does_not_hide_that_the_other_went_through(kind):
+    rig = Rig(kind)
+    rig.fault("relayer_failed", count=1)
+    failed = rig.do(split(rig.plain))
+    assert rig.do(split(rig.plain)).end is End.CONFIRMED
+    assert (failed.end, failed.batch.nonce) == (End.FAILED, 0)
+    assert rig.run(rig.relayer.follow(failed.batch)).end is End.USED
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_key_that_is_revoked_while_a_batch_is_under_way_leaves_it_undecided(named):
+    rig = Rig(limits=Limits(patience_ns=MINUTE))
+    held = dict(rig.venue.accounts.keys)
+    rig.port.lose = int(not named)
+
+    def revoke(batch):
+        if batch.transaction_id or not named:
+            rig.venue.schedule(rig.venue.now_ns + SECOND, rig.venue.accounts.keys.clear)
+
+    done = rig.run(rig.relayer.carry_out([split(rig.plain)], note=revoke))
+    assert done.end is End.UNDECIDED
+    rig.venue.accounts.keys.update(held)
+    found = rig.run(rig.relayer.follow(done.batch)).end
+    assert found is (End.CONFIRMED if named else End.USED)
+
+
 def test_storms_never_do_a_batch_twice():
     """Busy, slow, failing, and every third answer lost: amounts add up to what was reported."""
     for seed in range(12):

@@ -234,7 +234,8 @@ def plan(
         desk.convert(neg_risk_id, members)
     ranked = sorted(desk.found, key=lambda priced: (-priced.per_day_e6, priced.subject))
     batch = _fill(ranked, terms.load_max, frozenset(suspects)) if may_send else []
-    later = [priced for priced in ranked if priced not in batch]
+    taken = {id(priced) for priced in batch}
+    later = [priced for priced in ranked if id(priced) not in taken]
     return Plan(batch=tuple(batch), later=tuple(later), held=tuple(desk.held))
 
 

@@ -443,6 +443,34 @@ class Note(_Record, frozen=True):
     text: str
 
 
+class Planned(_Record, frozen=True):
+    """
+    The plan of a basket, for a restart to go on with; in the journal before its first intent.
+
+    Attributes:
+        basket: Which.
+        plan: As `polyarb.execution` writes it down.
+    """
+
+    basket: Id
+    plan: bytes
+
+
+class Happened(_Record, frozen=True):
+    """
+    A fact as a basket was told it, for a restart to tell it again.
+
+    Attributes:
+        basket: Which.
+        kind: Of the fact.
+        event: As `polyarb.execution` writes it down.
+    """
+
+    basket: Id
+    kind: Id
+    event: bytes
+
+
 Record: TypeAlias = (
     Started
     | Intent
@@ -459,6 +487,8 @@ Record: TypeAlias = (
     | Skip
     | Switch
     | Note
+    | Planned
+    | Happened
 )
 
 
@@ -513,6 +543,8 @@ KINDS: Final[dict[type[Record], tuple[int, int]]] = {
     Skip: (13, 1),
     Switch: (14, 1),
     Note: (15, 1),
+    Planned: (16, 1),
+    Happened: (17, 1),
 }
 """Number and version of each kind. A number is never used again."""
 

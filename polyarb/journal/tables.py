@@ -239,6 +239,11 @@ def _switch(entry: Entry, it: record.Switch) -> Iterator[Statement]:
     yield _EVENT, (entry.seq, entry.wall_ns, kind, it.who, it.why)
 
 
+def _nothing(_: Entry, __: record.Planned | record.Happened) -> Iterator[Statement]:
+    """Show nothing: what is in them for people, other records say."""
+    return iter(())
+
+
 def _note(entry: Entry, it: record.Note) -> Iterator[Statement]:
     yield _EVENT, (entry.seq, entry.wall_ns, "note", it.topic, it.text)
 
@@ -263,5 +268,7 @@ _DOES: Final[dict[type, Callable[[Entry, Any], Iterator[Statement]]]] = {
     record.Skip: _skip,
     record.Switch: _switch,
     record.Note: _note,
+    record.Planned: _nothing,
+    record.Happened: _nothing,
     record.Unread: _unread,
 }

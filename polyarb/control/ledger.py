@@ -1,0 +1,234 @@
+"""
+The executor's ledger in the trade journal, and baskets out of it again.
+
+Two things are written of a fact: what a restart needs, exactly (`Planned`, `Happened`), and what
+people and the database read (`Intent`, `Answer`, `Fill`, …).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, get_args
+
+import msgspec
+
+from polyarb import errors
+from polyarb.control.trader import Signed
+from polyarb.core.account import Account
+from polyarb.domain.basket import BasketPlan, Outcome, Purpose, Result
+from polyarb.domain.order import Side
+from polyarb.execution import events
+from polyarb.execution.events import Event
+from polyarb.execution.machine import Machine, recover
+from polyarb.execution.ports import Batch
+from polyarb.journal import record
+from polyarb.journal.record import Entry, Record
+from polyarb.journal.writer import Journal
+
+_KINDS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_args(events.Event)}
+_T = TypeVar("_T")
+
+_PURPOSES: Final = {
+    Purpose.ENTRY: record.Purpose.OPEN,
+    Purpose.COMPLETION: record.Purpose.COMPLETE,
+    Purpose.UNWIND: record.Purpose.UNWIND,
+}
+_RESULTS: Final = {
+    Outcome.COMPLETE: record.Result.COMPLETE,
+    Outcome.PARTIAL: record.Result.COMPLETE,
+    Outcome.HELD: record.Result.COMPLETE,
+    Outcome.UNWOUND: record.Result.UNWOUND,
+    Outcome.FAILED: record.Result.REFUSED,
+    Outcome.BLOCKED: record.Result.REFUSED,
+    Outcome.STRANDED: record.Result.STRANDED,
+}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class JournalLedger:
+    """
+    Writes for an executor.
+
+    Args:
+        journal: Of the run.
+        account: Whose balance stands beside each movement of cash.
+        api_key: Cut out of what is recorded.
+        wall_ns: Unix time.
+    """
+
+    def __init__(
+        self, journal: Journal, account: Account, *, api_key: str, wall_ns: Callable[[], int]
+    ) -> None:
+        self._journal = journal
+        self._account = account
+        self._owner = api_key.encode()
+        self._wall_ns = wall_ns
+        self._legs: dict[str, record.Leg] = {}
+
+    def intend(self, plan: BasketPlan, batch: Batch, first: bool) -> None:
+        """Record orders, and with the first the plan, before any of it is sent."""
+        assert isinstance(batch, Signed)
+        if first:
+            self._append(record.Planned(plan.id, _encode(plan)))
+        legs = tuple(_leg(plan, order) for order in batch.orders)
+        self._legs.update({leg.order_id: leg for leg in legs})
+        self._append(
+            record.Intent(
+                basket=plan.id,
+                relation=plan.relation,
+                purpose=_PURPOSES[batch.orders[0].purpose],
+                style=batch.orders[0].style,
+                legs=legs,
+                bodies=tuple(body.replace(self._owner, b"") for body in batch.bodies),
+                payoff_e6=plan.payoff_e6 * plan.sets_e6 // 10**6,
+                loss_cap_e6=plan.loss_cap_e6,
+                reserved_e6=plan.hold_e6 if first else 0,
+            )
+        )
+        self.record(plan, events.Journaled(batch.orders))
+
+    def record(self, plan: BasketPlan, event: Event) -> None:
+        """Record a fact, for the restart and for people."""
+        self._append(record.Happened(plan.id, type(event).__name__, _encode(event)))
+        shown = _shown(plan, event, self._legs, self._wall_ns())
+        if shown is not None:
+            self._append(shown)
+
+    def known(self, found: Iterable[record.Leg]) -> None:
+        """Know orders of an earlier process, for what is told of their fills."""
+        self._legs.update({leg.order_id: leg for leg in found})
+
+    def close(self, plan: BasketPlan, result: Result) -> None:
+        """Record how a basket ended."""
+        spent, received = max(result.spent_e6, 0), max(-result.spent_e6, 0)
+        stranded = result.outcome is Outcome.STRANDED
+        self._append(
+            record.Closed(
+                basket=plan.id,
+                result=_RESULTS[result.outcome],
+                cost_e6=spent,
+                fee_e6=result.fee_e6,
+                proceeds_e6=received,
+                pnl_e6=result.pnl_e6,
+                exposure_e6=max(0, -result.pnl_e6) if stranded else 0,
+            )
+        )
+
+    def _append(self, entry: Record) -> None:
+        self._journal.append(entry, self._wall_ns())
+
+
+def _leg(plan: BasketPlan, order: Any) -> record.Leg:
+    leg = plan.legs[order.leg]
+    buys = order.side is Side.BUY
+    return record.Leg(
+        order_id=order.id,
+        token=leg.token,
+        condition_id=leg.condition_id,
+        neg_risk=leg.neg_risk,
+        side=order.side,
+        limit_e4=order.limit_e4,
+        shares_e6=order.shares_e6,
+        maker_e6=order.maker_e6,
+        taker_e6=order.taker_e6,
+        cost_e6=order.maker_e6 if buys else 0,
+        fee_e6=leg.fee_e6,
+    )
+
+
+def _shown(
+    plan: BasketPlan, event: Event, legs: Mapping[str, record.Leg], now_ns: int
+) -> Record | None:
+    """Return what people are told of a fact."""
+    match event:
+        case events.Sent(order_ids=ids):
+            return record.Sent(plan.id, ids, now_ns)
+        case events.Accepted(order_id=id_, status=status, filled_e6=filled):
+            return record.Answer(
+                plan.id,
+                id_,
+                record.Outcome.ACCEPTED,
+                status=status.value,
+                taking_e6=filled or 0,
+            )
+        case events.Refused(order_id=id_, reason=reason):
+            return record.Answer(plan.id, id_, record.Outcome.REFUSED, reason=reason)
+        case events.OrderSeen(order_id=id_, status=status, matched_e6=matched):
+            return record.Seen(id_, status.value, matched, record.Witness.REST, plan.id)
+        case events.CancelAnswer(order_id=id_, canceled=canceled, reason=reason):
+            return record.CancelAnswer(id_, canceled, reason)
+        case events.Traded(order_id=id_) if id_ in legs:
+            return _fill(plan, event, legs[id_])
+        case events.GaveUp(reason=reason):
+            return record.Phase(plan.id, "stranded", reason)
+    return None
+
+
+def _fill(plan: BasketPlan, event: events.Traded, leg: record.Leg) -> record.Fill:
+    return record.Fill(
+        trade_id=event.trade_id,
+        order_id=event.order_id,
+        basket=plan.id,
+        token=leg.token,
+        side=leg.side,
+        shares_e6=event.shares_e6,
+        cash_e6=event.cash_e6,
+        fee_e6=event.fee_e6,
+        state=record.TradeState(event.status.value.upper()),
+    )
+
+
+# -- out of it again
+
+
+@dataclass(slots=True)
+class Recorded:
+    """
+    What the journal has of a basket.
+
+    Attributes:
+        closed: It came to its end, at least once.
+    """
+
+    plan: BasketPlan
+    events: list[Event] = field(default_factory=list)
+    closed: bool = False
+
+
+def baskets(entries: Iterable[Entry]) -> dict[str, Recorded]:
+    """
+    Return the baskets of a journal, by id, with everything that they were told.
+
+    Raises:
+        JournalVersionError: A record of a newer build, which may say anything.
+        JournalCorruptError: A fact of a basket whose plan is not there, or that cannot be read.
+    """
+    found: dict[str, Recorded] = {}
+    for entry in entries:
+        match entry.record:
+            case record.Unread(kind=kind, version=version):
+                raise errors.JournalVersionError(
+                    f"record {entry.seq} is of kind {kind}, version {version}: a newer build's"
+                )
+            case record.Planned(basket=basket, plan=plan):
+                found[basket] = Recorded(_decoded(entry, plan, BasketPlan))
+            case record.Happened(basket=basket, kind=kind, event=event):
+                if basket not in found or kind not in _KINDS:
+                    raise errors.JournalCorruptError(f"record {entry.seq}: {kind} of {basket!r}")
+                found[basket].events.append(_decoded(entry, event, _KINDS[kind]))
+                found[basket].closed = False
+            case record.Closed(basket=basket) if basket in found:
+                found[basket].closed = True
+    return found
+
+
+def machines(found: dict[str, Recorded]) -> list[Machine]:
+    """Return the machines of the baskets that are not over, as their records leave them."""
+    made = (recover(each.plan, each.events) for each in found.values() if not each.closed)
+    return [machine for machine in made if not machine.over]
+
+
+def _decoded(entry: Entry, data: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise errors.JournalCorruptError(f"record {entry.seq}: {error}") from None

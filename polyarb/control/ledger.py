@@ -21,7 +21,7 @@ from polyarb.execution.events import Event
 from polyarb.execution.machine import Machine, recover
 from polyarb.execution.ports import Batch
 from polyarb.journal import record
-from polyarb.journal.record import Entry, Record
+from polyarb.journal.record import Entry, Leg, Record
 from polyarb.journal.writer import Journal
 
 _KINDS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_args(events.Event)}
@@ -62,7 +62,7 @@ class JournalLedger:
         self._account = account
         self._owner = api_key.encode()
         self._wall_ns = wall_ns
-        self._legs: dict[str, record.Leg] = {}
+        self._legs: dict[str, Leg] = {}
 
     def intend(self, plan: BasketPlan, batch: Batch, first: bool) -> None:
         """Record orders, and with the first the plan, before any of it is sent."""
@@ -93,7 +93,7 @@ class JournalLedger:
         if shown is not None:
             self._append(shown)
 
-    def known(self, found: Iterable[record.Leg]) -> None:
+    def known(self, found: Iterable[Leg]) -> None:
         """Know orders of an earlier process, for what is told of their fills."""
         self._legs.update({leg.order_id: leg for leg in found})
 

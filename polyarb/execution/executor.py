@@ -432,5 +432,6 @@ def fee_bound_e6(shares_e6: int, cash_e6: int, rate_e6: int, exponent: int) -> i
     high = min(10**6, -(-(cash_e6 + 1) * 10**6 // shares_e6))
     price = min(max(low, 500_000), high)  # p (1 - p) rises to one half
     curve: int = (price * (10**6 - price)) ** exponent
-    fee = -(-shares_e6 * rate_e6 * curve // (10**6 * 10 ** (12 * exponent)))
+    unit: int = 10 ** (6 + 12 * exponent)
+    fee = -(-shares_e6 * rate_e6 * curve // unit)
     return -(-fee // 10) * 10

@@ -63,12 +63,14 @@ class JournalLedger:
         self._owner = api_key.encode()
         self._wall_ns = wall_ns
         self._legs: dict[str, Leg] = {}
+        self._planned: set[str] = set()
 
     def intend(self, plan: BasketPlan, batch: Batch, first: bool) -> None:
         """Record orders, and with the first the plan, before any of it is sent."""
         assert isinstance(batch, Signed)
         if first:
             self._append(record.Planned(plan.id, _encode(plan)))
+            self._planned.add(plan.id)
         legs = tuple(_leg(plan, order) for order in batch.orders)
         self._legs.update({leg.order_id: leg for leg in legs})
         self._append(
@@ -88,14 +90,20 @@ class JournalLedger:
 
     def record(self, plan: BasketPlan, event: Event) -> None:
         """Record a fact, for the restart and for people."""
-        self._append(record.Happened(plan.id, type(event).__name__, _encode(event)))
+        if plan.id in self._planned:  # before that there is nothing to restart
+            self._append(record.Happened(plan.id, type(event).__name__, _encode(event)))
         shown = _shown(plan, event, self._legs, self._wall_ns())
         if shown is not None:
             self._append(shown)
 
-    def known(self, found: Iterable[Leg]) -> None:
-        """Know orders of an earlier process, for what is told of their fills."""
-        self._legs.update({leg.order_id: leg for leg in found})
+    def resume(self, entries: Iterable[Entry]) -> None:
+        """Know the baskets and orders of earlier processes."""
+        for entry in entries:
+            match entry.record:
+                case record.Planned(basket=basket):
+                    self._planned.add(basket)
+                case record.Intent(legs=legs):
+                    self._legs.update({leg.order_id: leg for leg in legs})
 
     def close(self, plan: BasketPlan, result: Result) -> None:
         """Record how a basket ended."""

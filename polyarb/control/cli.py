@@ -308,6 +308,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     add("--duration", type=_duration, metavar="S", help="end after so many seconds")
     add("--seed", type=int, default=1, metavar="N", help="of the embedded exchange (default: 1)")
     add("--scenario", default="default", metavar="NAME|FILE.toml", help="likewise")
+    add("--run-dir", type=Path, metavar="DIR", help="of the journal (default: runs/ and the time)")
     add("--json", action="store_true", help="end with one JSON object instead of text")
 
 

@@ -13,6 +13,7 @@ from polyarb.detection.detector import Watched
 from polyarb.detection.relation import Realise, Relation
 from polyarb.domain.order import OrderType
 from polyarb.exchange.catalog import Catalog
+from polyarb.execution.signals import Guard
 from polyarb.risk.sizing import Plan, Reason, Refused, Thresholds, judge
 from polyarb.risk.validation import LegBook, Situation, Verdict, life_of, validate
 
@@ -55,14 +56,26 @@ class Desk:
             annual_pct_e4=int(config.detection.min_annual_pct * 10_000),
         )
 
-    def decide(self, watched: Watched, now_ns: int, *, ready: bool) -> Verdict:
-        """Return the plan to trade, or the first reason not to; `ready`: the books are warm."""
+    def decide(
+        self, watched: Watched, now_ns: int, *, ready: bool, guard: Guard | None = None
+    ) -> Verdict:
+        """
+        Return the plan to trade, or the first reason not to.
+
+        Args:
+            watched: The relation.
+            now_ns: Monotonic.
+            ready: The books are warm, and the run goes on.
+            guard: Why no basket of it may be started now.
+        """
         relation = watched.relation
         now_ms = clock.wall_ms()
         lives = (self._life(leg.token, now_ms) for leg in relation.legs)
         return validate(
             Situation(
                 trading=self._config.execution.trading and ready,
+                submitting=guard is Guard.SUBMITTING,
+                cool_ns=self._config.execution.cooldown_ms * 10**6 * (guard is Guard.COOL_DOWN),
                 books=[
                     self._leg_book(leg.token, slot, now_ns)
                     for leg, slot in zip(relation.legs, watched.slots, strict=True)

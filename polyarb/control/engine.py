@@ -1,14 +1,14 @@
 """
-The engine: catalogue, relations, books, feed and detection, wired together on one loop.
+The engine: catalogue, relations, books, feed, detection and execution, wired together on one loop.
 
-What it cannot do yet is trade: an opportunity that passes every check is counted as ``accepted``
-and reported, so that detection alone is a mode of its own.
+Without a dealer, or with ``execution.trading = false``, an opportunity that passes every check is
+counted as ``accepted`` and reported: detection alone is a mode of its own.
 """
 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -18,6 +18,7 @@ from polyarb.book.keeper import Keeper, KeeperConfig
 from polyarb.book.registry import Pair, Registry
 from polyarb.book.snapshots import serve
 from polyarb.control.config import Config, usd_e6
+from polyarb.control.dealer import Dealer
 from polyarb.control.desk import Desk
 from polyarb.core import scan
 from polyarb.core.account import Account, BreakerLimits
@@ -26,7 +27,7 @@ from polyarb.core.base import kernel
 from polyarb.core.book import Books
 from polyarb.core.tick import DROP_OLDER, Ticker
 from polyarb.detection.build import Built
-from polyarb.detection.detector import Detector
+from polyarb.detection.detector import Detector, Watched
 from polyarb.detection.lives import Lives
 from polyarb.detection.relation import Relation
 from polyarb.domain.market import Market
@@ -36,6 +37,7 @@ from polyarb.exchange.client import Client
 from polyarb.exchange.discovery import Discovery
 from polyarb.feed import socket
 from polyarb.feed.market import FeedConfig, MarketFeed
+from polyarb.risk.sizing import Plan
 from polyarb.risk.validation import Verdict
 
 MS: Final = 1_000_000
@@ -45,6 +47,9 @@ SWEEP_MS: Final = 250
 REFRESH_S: Final = 5.0
 EXPLAINED: Final = 1_000
 """Decisions that can be asked for one by one."""
+
+DRAIN_S: Final = 10.0
+"""How long baskets that are on their way have at the end of a run."""
 
 ACCEPTED: Final = "accepted"
 
@@ -79,6 +84,8 @@ class Engine:
         build: Makes the relations of events.
         client: For REST books.
         market_ws_url: Of the market socket.
+        dealer: Makes what trades, of the account's words, the books and their tokens; None for
+            detection alone.
         say: Is told what a person should know, line by line.
         on_signal: Is called with each decision, outside the receive path's checks.
 
@@ -98,6 +105,7 @@ class Engine:
         client: Client,
         market_ws_url: str,
         discovery: Discovery | None = None,
+        dealer: Callable[[Account, Books, Registry], Dealer] | None = None,
         say: Callable[[str], None] = lambda line: None,
         on_signal: Callable[[Decision], None] = lambda decision: None,
     ) -> None:
@@ -110,6 +118,7 @@ class Engine:
         self._on_signal = on_signal
         self._wanted = {market.condition_id for market in markets}
         self._done: dict[str, Any] = {}
+        self._stopping = False
         self.lives = Lives()
         self.verdicts: Counter[str] = Counter()
         self.decisions: deque[Decision] = deque(maxlen=EXPLAINED)
@@ -117,7 +126,8 @@ class Engine:
         self.built = build(catalog.events.values())
         self._arena = Arena.create(config.arena.path or None, config=self._layout(len(markets)))
         self._account = Account(self._arena)
-        self._account.balance.credit(usd_e6(config.account.paper_usd))
+        if dealer is None and config.account.paper_usd:
+            self._account.balance.credit(usd_e6(config.account.paper_usd))
         self._account.breaker.configure(_limits(config), now_ns)
         if config.execution.trading:
             self._account.breaker.enable()
@@ -134,6 +144,7 @@ class Engine:
             schedule=lambda call: asyncio.get_running_loop().call_soon(call),
         )
         self.detector = Detector(scanned, registry)
+        self.dealer = dealer(self._account, self.books, registry) if dealer else None
         self._desk = Desk(
             config, arena=self._arena, books=self.books, account=self._account, catalog=catalog
         )
@@ -174,9 +185,15 @@ class Engine:
         Raises:
             PolyarbError: A task of it failed; whatever was open is in `lives`.
         """
+        async with self.dealer or nullcontext():
+            await self._live(stop, duration_s)
+
+    async def _live(self, stop: asyncio.Event, duration_s: float | None) -> None:
         now_ns = clock.monotonic_ns()
         self.keeper.warm_up(now_ns)
+        dealing = [self.dealer.run()] if self.dealer else []
         running = [
+            *(asyncio.create_task(work, name="dealer") for work in dealing),
             asyncio.create_task(serve(self.keeper, self._client, clock.monotonic_ns), name="books"),
             asyncio.create_task(socket.run(self.feed), name="feed"),
             asyncio.create_task(self._sweep(), name="sweep"),
@@ -190,6 +207,9 @@ class Engine:
         except TimeoutError:
             pass
         finally:
+            self._stopping = True
+            if self.dealer:
+                await self.dealer.drain(DRAIN_S)
             self._done = self._told()  # before the connections end, and their books with them
             for task in (*running, stopped):
                 task.cancel()
@@ -210,7 +230,7 @@ class Engine:
                 self._say("warm-up failed: too few books in time; nothing will be traded")
                 return
         self._say(
-            f"warm after {(self.keeper.gate.warmed_ns or 0) // MS} ms: {self._live()} of "
+            f"warm after {(self.keeper.gate.warmed_ns or 0) // MS} ms: {self._live_count()} of "
             f"{len(self.keeper.registry)} books live, {len(self.detector)} relations watched"
         )
         self.look(clock.monotonic_ns())
@@ -314,18 +334,30 @@ class Engine:
         watched = self.detector.get(seen.relation)
         if seen.end is not None or watched is None:
             return
-        verdict = self._desk.decide(watched, now_ns, ready=self.keeper.gate.is_open)
+        ready = self.keeper.gate.is_open and not self._stopping
+        guard = self.dealer.guarded(watched.relation.id, now_ns) if self.dealer else None
+        verdict = self._desk.decide(watched, now_ns, ready=ready, guard=guard)
         name = verdict.skip.value if verdict.skip else ACCEPTED
         sized = verdict.plan.sized if verdict.plan else None
         life.decided(name, sized.sets_e6 if sized else 0, sized.profit_e6 if sized else 0)
         self.verdicts[name] += 1
         decision = Decision(number=life.number, at_ns=now_ns, seen=seen, verdict=verdict)
+        if self.dealer and verdict.skip is None and verdict.plan:
+            self._trade(self.dealer, watched, verdict.plan)
         self.decisions.append(decision)
         self._on_signal(decision)
 
+    def _trade(self, dealer: Dealer, watched: Watched, plan: Plan) -> None:
+        legs = []
+        for leg in watched.relation.legs:
+            found = self._catalog.by_token(leg.token)
+            assert found, "a market that is not there takes no orders: it was skipped"
+            legs.append((leg.token, found[0], leg.weight))
+        dealer.submit(watched.relation.id, legs, plan)
+
     # -- what there is to tell
 
-    def _live(self) -> int:
+    def _live_count(self) -> int:
         return self.books.info().live_count
 
     def summary(self) -> dict[str, Any]:
@@ -340,7 +372,7 @@ class Engine:
             "messages": counters["messages"],
             "frames_rejected": counters["frames_rejected"],
             "books_total": len(self.keeper.registry),
-            "books_ready": self._live(),
+            "books_ready": self._live_count(),
             "warmup_ms": None if (ns := self.keeper.gate.warmed_ns) is None else ns // MS,
             "relations": len(self.detector),
             "relation_kinds": {str(kind): count for kind, count in self.built.counts().items()},
@@ -350,6 +382,7 @@ class Engine:
             "survival": self.lives.survival(),
             "scan": scan.scan_counters(self._arena),
             "hot_path_rest_calls": counters["rest_calls_on_read_path"],
+            "trading": self.dealer.summary() if self.dealer else None,
         }
 
 

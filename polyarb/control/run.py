@@ -10,37 +10,52 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from polyarb import clock, errors
+from polyarb.book.registry import Registry
 from polyarb.control import config as configuration
 from polyarb.control import embedded
 from polyarb.control.config import Config, usd_e6
+from polyarb.control.dealer import Dealer
 from polyarb.control.engine import Decision, Engine
 from polyarb.control.markets import CLOB_URL, GAMMA_URL
+from polyarb.core.account import Account
+from polyarb.core.book import Books
 from polyarb.detection import custom
 from polyarb.detection.build import BUILDERS, Built, build
 from polyarb.detection.policy import Policy
 from polyarb.detection.relation import Kind
+from polyarb.domain.basket import BasketPlan, Result
 from polyarb.domain.market import Event
 from polyarb.domain.money import units_text
+from polyarb.exchange.auth import Credentials
 from polyarb.exchange.catalog import Catalog, Universe
 from polyarb.exchange.client import Client
 from polyarb.exchange.discovery import Discovery
 from polyarb.exchange.gamma import read_file
+from polyarb.exchange.signing import OrderSigner
 
 MARKET_WS_URL: Final = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Urls:
-    """Where the services are that a run needs."""
+    """
+    Where the services are that a run needs.
+
+    Attributes:
+        told: What the embedded exchange says of itself and of the account it was born with; None
+            for any other.
+    """
 
     clob: str
     gamma: str
     market_ws: str
+    told: Mapping[str, Any] | None = None
 
 
 def run(given: argparse.Namespace) -> int:
@@ -81,6 +96,7 @@ async def _run(given: argparse.Namespace, config: Config) -> int:
             build=_builder(config, catalog),
             client=client,
             market_ws_url=urls.market_ws,
+            dealer=_dealer(given, config, urls),
             say=_say,
             on_signal=partial(_signal, _named(catalog), set())
             if not given.json
@@ -114,7 +130,61 @@ async def _urls(given: argparse.Namespace, config: Config) -> AsyncIterator[Urls
         return
     _say("starting the embedded exchange")
     async with embedded.exchange(seed=given.seed, scenario=given.scenario) as told:
-        yield Urls(clob=told["clob_url"], gamma=told["gamma_url"], market_ws=told["market_ws_url"])
+        yield Urls(
+            clob=told["clob_url"],
+            gamma=told["gamma_url"],
+            market_ws=told["market_ws_url"],
+            told=told,
+        )
+
+
+def _dealer(
+    given: argparse.Namespace, config: Config, urls: Urls
+) -> Callable[[Account, Books, Registry], Dealer] | None:
+    """Return what makes the dealer: on the embedded exchange, with the account it was born with."""
+    told = urls.told
+    if told is None or not config.execution.trading:
+        return None
+    born = told["account"]
+    signer = OrderSigner(
+        born["private_key"],
+        signature_type=born["signature_type"],
+        funder=born["funder"],
+        chain_id=told["chain_id"],
+    )
+    keys = Credentials(born["api_key"], born["api_secret"], born["api_passphrase"])
+    folder = given.run_dir or Path("runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    folder.mkdir(parents=True, exist_ok=True)
+    _say(f"the journal is in {folder}")
+
+    def make(account: Account, books: Books, registry: Registry) -> Dealer:
+        return Dealer(
+            config,
+            clob_url=urls.clob,
+            user_ws_url=told["user_ws_url"],
+            signer=signer,
+            credentials=keys,
+            account=account,
+            books=books,
+            registry=registry,
+            folder=folder / "journal",
+            say=_say,
+            closed=_closed if not given.json else lambda plan, result: None,
+        )
+
+    return make
+
+
+def _closed(plan: BasketPlan, result: Result) -> None:
+    _say(
+        f"basket {plan.id}: {result.outcome}, {units_text(result.sets_e6, 6)} sets, "
+        f"earns at least ${signed_usd(result.pnl_e6)}"
+    )
+
+
+def signed_usd(cash_e6: int) -> str:
+    """Return micro-dollars as people write them."""
+    return f"{'-' if cash_e6 < 0 else ''}{units_text(abs(cash_e6), 6)}"
 
 
 def _client(urls: Urls) -> Client:
@@ -207,7 +277,16 @@ def text(done: Mapping[str, Any]) -> str:
             f"the middle, {life['p90'] / 1e6:.0f} at p90; best edge "
             f"${units_text(lived['mean_best_edge_e6'], 6)} a set on average"
         )
-    lines.append("nothing was traded: execution is not there yet")
+    traded = done["trading"]
+    if traded is None:
+        lines.append("nothing was traded: trading is off")
+    else:
+        lines.append(
+            f"baskets {traded['executed']}: complete {traded['complete']}, partial "
+            f"{traded['partial']}, unwound {traded['unwound']}, failed {traded['failed']}, blocked "
+            f"{traded['blocked']}, stranded {traded['stranded']}, open {traded['open']}; earn at "
+            f"least ${signed_usd(traded['pnl_e6'])}"
+        )
     return "\n".join(lines)
 
 

@@ -32,6 +32,7 @@ from polyarb.execution.actions import (
     Reserve,
     Send,
     Trip,
+    TripReason,
     Wait,
 )
 from polyarb.execution.events import (
@@ -253,7 +254,8 @@ class Executor:
         if isinstance(action, Alert):
             self._alert(action.text)
         else:
-            self._account.breaker.trip(Reason.STRANDED, self._pace.monotonic_ns())
+            reason = Reason.STRANDED if action.reason is TripReason.STRANDED else Reason.MANUAL
+            self._account.breaker.trip(reason, self._pace.monotonic_ns())
 
     # -- cash
 

@@ -22,9 +22,9 @@ from polyarb.core.arena import Arena, ArenaConfig
 from polyarb.domain.basket import BasketPlan, BasketState, LegPlan, Result
 from polyarb.domain.order import OrderType, Side
 from polyarb.domain.report import OrderReport, TradeReport
+from polyarb.exchange.auth import user_login
 from polyarb.execution.events import Book
 from polyarb.execution.executor import Executor
-from polyarb.exchange.auth import user_login
 from polyarb.feed.user import Session, UserConfig, UserLine
 from polyarb.journal.follower import Follower
 from polyarb.journal.writer import Journal
@@ -198,7 +198,7 @@ class World:
         self.results[plan.id] = result
 
     def book(self, token: str) -> Book | None:
-        """What the engine's books would say: the venue's own, without delay."""
+        """Return what the engine's books would say: the venue's own, without delay."""
         market, outcome = self.rig.venue.catalog.tokens[token]
         book = self.rig.venue.books[market.condition_id]
         return Book(tuple(book.depth(True, outcome))[:20], tuple(book.depth(False, outcome))[:20])

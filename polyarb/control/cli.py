@@ -9,6 +9,7 @@ from pathlib import Path
 
 from polyarb import __version__, errors
 
+DEMONSTRATION = ("run", "--duration", "30")
 MARKETS_MAX = 100_000  # universe.MOST, without waiting for its import
 DURATION_MAX_S = 10**9
 
@@ -73,16 +74,22 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code. Without a command it is ``selfcheck``."""
-    given = _parsed(arguments)
+    """Run one command; return its exit code. Without any argument it is a short ``run``."""
+    given = _parsed((sys.argv[1:] if arguments is None else arguments) or DEMONSTRATION)
     run = COMMANDS.get(given.command, selfcheck)
     try:
         return run(given)
     except KeyboardInterrupt:
         return 130
+    except errors.KernelError as error:  # said when the core is first imported
+        _say(str(error))
+        return 2
+    except errors.SelfTestError as error:
+        _say(str(error))
+        return 1
 
 
-def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments; what is not known is refused with the usage of its own command."""
     whole = parser()
     given, unknown = whole.parse_known_args(arguments)
@@ -221,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
         prog="python -m polyarb",
         description="A low-latency arbitrage engine for prediction markets.",
-        epilog="without a command: selfcheck, until there is an engine to run",
+        epilog=f"without any argument: {' '.join(DEMONSTRATION)}",
     )
     whole.set_defaults(usage=whole)  # whose usage an unknown argument is told
     whole.add_argument("--version", action="version", version=f"polyarb {__version__}")

@@ -18,8 +18,8 @@ from flights import World
 from polyarb.control.ledger import baskets
 from polyarb.domain.basket import BasketState, Outcome
 from polyarb.domain.order import OrderType
-from polyarb.execution.machine import recover
 from polyarb.execution.choice import loss_e6
+from polyarb.execution.machine import recover
 from polyarb.journal import record
 from polyarb.journal.follower import Follower
 

@@ -23,7 +23,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_command_the_build_proves_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([]) == 0
+    assert cli.main(["selfcheck"]) == 0
     shown = capsys.readouterr().out
     assert "all known answers reproduced" in shown
     assert all(f"keccak, {name}" in shown for name in kernels())
@@ -51,7 +51,7 @@ def test_a_wrong_answer_fails_and_is_named(
         return answers
 
     monkeypatch.setattr(selfcheck.json, "loads", tampered)
-    assert cli.main([]) == 1
+    assert cli.main(["selfcheck"]) == 1
     shown = capsys.readouterr().out
     assert "FAILED: do not trade with this build" in shown
     assert "FAILED: v1-shared-" in shown
@@ -62,7 +62,16 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(selfcheck, "run_checks", interrupted)
-    assert cli.main([]) == 130
+    assert cli.main(["selfcheck"]) == 130
+
+
+def test_without_arguments_it_is_a_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setitem(cli.COMMANDS, "run", lambda given: asked.append(given) or 0)
+    monkeypatch.setattr(sys, "argv", ["polyarb"])
+    assert cli.main() == 0
+    (given,) = asked
+    assert (given.mode, given.duration, given.config) == ("sim", 30, None)
 
 
 def test_an_interrupt_before_the_command_runs_ends_with_130(

@@ -6,8 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import native
 import pytest
+
+# No test asserts a time, and this machine may be busy with others'.
+hypothesis.settings.register_profile("polyarb", deadline=None)
+hypothesis.settings.load_profile("polyarb")
 
 VECTORS = Path(__file__).parent / "vectors"
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")

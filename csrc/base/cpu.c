@@ -9,7 +9,7 @@
 uint32_t pa_cpu_features(void) {
     uint32_t features = 0;
     unsigned a, b, c, d;
-    /* Intel SDM vol. 2A, CPUID: leaf 80000001h ECX bit 5 = LZCNT, which not every compiler names. */
+    /* Intel SDM vol. 2A, CPUID: leaf 80000001h ECX bit 5 = LZCNT; not every compiler names it. */
     __builtin_cpu_init(); /* reads XCR0 as well: a kernel that saves no zmm clears the bits */
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
         __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") &&

@@ -101,7 +101,7 @@ uint32_t pa_ladder_read(const pa_pool *pool, const pa_ladder *ladder, int side,
 void pa_ladder_show(const pa_pool *pool, const pa_ladder *ladder, int side, uint32_t size_bits,
                     _Atomic uint64_t *words, uint32_t depth);
 
-/* The same, of a list of levels from its best on, `step` apart: what a snapshot has just brought. */
+/* The same, of a list of levels from its best on, `step` apart: what a snapshot just brought. */
 typedef struct pa_listed {
     const pa_book_level *best;
     int32_t step; /* +1 or -1 */

@@ -9,7 +9,8 @@
 
 /* Everything that follows, the shared cursor included, and nothing before it. */
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt"))), \
+                             apply_to = function)
 #else
 #pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt")
 #endif
@@ -26,7 +27,7 @@ static inline uint32_t specials(const uint8_t *p) {
 #define STEP 32
 #include "decode/ends_simd.h"
 
-static inline __attribute__((always_inline)) bool plain_run(const uint8_t *p, uint32_t n) {
+PA_INLINE bool plain_run(const uint8_t *p, uint32_t n) {
     uint32_t odd = 0;
     for (uint32_t i = 0; i + 31 < n; i += 32) {
         odd |= specials(p + i);

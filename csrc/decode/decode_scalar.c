@@ -25,7 +25,7 @@ static inline const uint8_t *plain_end(const uint8_t *p, const uint8_t *end, con
     return p;
 }
 
-static inline __attribute__((always_inline)) bool plain_run(const uint8_t *p, uint32_t n) {
+PA_INLINE bool plain_run(const uint8_t *p, uint32_t n) {
     return plain_end(p, p + n + 1, p) == p + n && p[n] == '"';
 }
 

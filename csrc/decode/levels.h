@@ -2,7 +2,7 @@
  * own are the kernels' (take_levels).
  */
 /* One level, an object or a pair, at p. *kept: it belongs into the list. */
-static inline __attribute__((always_inline)) const uint8_t *level(cursor *c, message *m, member list, const uint8_t *p, unsigned depth,
+PA_INLINE const uint8_t *level(cursor *c, message *m, member list, const uint8_t *p, unsigned depth,
                             pa_book_level *out, bool *kept) {
     const uint8_t *const at = p, *text = NULL, *end_of_text = NULL;
     bool plain, more, has_price = false, has_size = false, wrong_price = false, wrong_size = false;

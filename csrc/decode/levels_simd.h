@@ -44,12 +44,12 @@ static const uint32_t SPELLED[17] = {ENDS(0), ENDS(1), ENDS(2), ENDS(3), ENDS(4)
 /* Whether the first m <= 16 characters of a text are a number: *whole digits, then maybe a point
  * and more digits. `odd` has a bit for each that is no digit. No branch on whether there is a
  * point: it would be a coin's. */
-static inline __attribute__((always_inline)) bool spelled(uint32_t odd, uint64_t m, uint64_t *whole) {
+PA_INLINE bool spelled(uint32_t odd, uint64_t m, uint64_t *whole) {
     *whole = _tzcnt_u32(odd | 1U << 16);
     return _bzhi_u32(_blsr_u32(odd), (uint32_t)m) == 0 && (SPELLED[*whole] >> m & 1) != 0;
 }
 
-/* The number at p, of which 17 bytes can be read, up to a quote: its length and its value x 10^6. */
+/* See cursor.h: from left to right, since the end is not known. */
 static inline bool number_text(const uint8_t *p, const uint8_t *end, uint32_t *n, int64_t *out) {
     if (end - p < 17) {
         return false;
@@ -91,11 +91,11 @@ static inline uint32_t quote_at(const uint8_t *p) {
 #define SAME4(p, text) (pa_load32(p) == pa_load32((const uint8_t *)(text)))
 
 /* What stands between two levels; `next` is behind the closing brace of the first. */
-static inline __attribute__((always_inline)) bool followed(const uint8_t *next, bool comma) {
+PA_INLINE bool followed(const uint8_t *next, bool comma) {
     return comma ? SAME4(next - 2, "\"}, ") && next[2] == '{' : SAME4(next - 2, "\"},{");
 }
 
-static inline __attribute__((always_inline)) __m256i load_two(const uint8_t *a, const uint8_t *b) {
+PA_INLINE __m256i load_two(const uint8_t *a, const uint8_t *b) {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)a)),
                                    _mm_loadu_si128((const __m128i *)b), 1);
 }
@@ -144,8 +144,9 @@ _Alignas(32) static const uint8_t LAST[32] = {0,   0,   0,   0,   0,   0,   0,  
 #define ALONE(i, m) ((m) == (i) && (i) > 0 && (i) <= 10)
 #define WITH(i, m) ((m) > (i) && (i) > 0 && (i) <= 6 && (m) <= (i) + 11)
 #define AT(i, m) (int8_t)(ALONE(i, m) ? 0 : WITH(i, m) ? 16 * (i) : ODD)
-#define ROW(i) {AT(i, 0), AT(i, 1), AT(i, 2), AT(i, 3), AT(i, 4), AT(i, 5), AT(i, 6), AT(i, 7),     \
-                AT(i, 8), AT(i, 9), AT(i, 10), AT(i, 11), AT(i, 12), AT(i, 13), AT(i, 14), AT(i, 15)}
+#define ROW(i)                                                                           \
+    {AT(i, 0), AT(i, 1), AT(i, 2),  AT(i, 3),  AT(i, 4),  AT(i, 5),  AT(i, 6),  AT(i, 7), \
+     AT(i, 8), AT(i, 9), AT(i, 10), AT(i, 11), AT(i, 12), AT(i, 13), AT(i, 14), AT(i, 15)}
 static const int8_t SPREAD_AT[16][16] = {ROW(0),  ROW(1),  ROW(2),  ROW(3), ROW(4),  ROW(5),
                                          ROW(6),  ROW(7),  ROW(8),  ROW(9), ROW(10), ROW(11),
                                          ROW(12), ROW(13), ROW(14), ROW(15)};
@@ -155,28 +156,40 @@ static const int8_t SPREAD_AT[16][16] = {ROW(0),  ROW(1),  ROW(2),  ROW(3), ROW(
 #undef ALONE
 
 #define RARE(x) __builtin_expect(!!(x), 0)
-#define TWICE(...) _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)
+
+/* Digits to numbers of four digits each. */
+static inline __m256i fours(__m256i digits) {
+    const __m256i pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(1 << 8 | 10));
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi32(1 << 16 | 100));
+}
+
+/* The sixteen bytes of `text`, in both lanes: constants once it is inlined. */
+PA_INLINE __m256i twice(const char text[16]) {
+    __m128i v;
+    memcpy(&v, text, sizeof v);
+    return _mm256_broadcastsi128_si256(v);
+}
+
+#define TWICE(literal) twice((const char[16]){literal})
 
 /* Two levels, one from each brace to that of `a_close` and `b_close`, in one spelling, into
  * out[0] and out[1]. Numbers lie in two lanes each: sizes, and prices as what is behind "0.".
  * A price of zero is taken; `*none` then has bits in the price's place. */
-static inline __attribute__((always_inline)) bool
-two_levels(const uint8_t *a, const uint8_t *a_close, const uint8_t *b, const uint8_t *b_close,
-           bool colon, bool comma, const constants *k, pa_book_level *out, __m256i *none) {
+PA_INLINE bool two_levels(const uint8_t *a, const uint8_t *a_close, const uint8_t *b,
+                          const uint8_t *b_close, bool colon, bool comma, const constants *k,
+                          pa_book_level *out, __m256i *none) {
     /* Twelve bytes of its name and the decimals. */
     const __m256i price = load_two(a + colon, b + colon);
-    const __m256i name = colon ? TWICE('"', 'p', 'r', 'i', 'c', 'e', '"', ':', ' ', '"', '0', '.', 0, 0, 0, 0)
-                               : TWICE('{', '"', 'p', 'r', 'i', 'c', 'e', '"', ':', '"', '0', '.', 0, 0, 0, 0);
+    const __m256i name = colon ? TWICE("\"price\": \"0.") : TWICE("{\"price\":\"0.");
     const uint64_t price_odd = ~(uint64_t)(uint32_t)~odd_ones(_mm256_sub_epi8(price, k->zero), k);
-    const uint64_t a_decimals = _tzcnt_u64(price_odd >> 12), b_decimals = _tzcnt_u64(price_odd >> 28);
-    const uint8_t *const a_middle = a + 12 + colon + a_decimals, *const b_middle = b + 12 + colon + b_decimals;
+    const uint64_t a_decimals = _tzcnt_u64(price_odd >> 12);
+    const uint64_t b_decimals = _tzcnt_u64(price_odd >> 28);
+    const uint8_t *const a_middle = a + 12 + colon + a_decimals;
+    const uint8_t *const b_middle = b + 12 + colon + b_decimals;
     /* What is between price and size. */
     const __m256i found = load_two(a_middle, b_middle);
-    const __m256i middle =
-        comma ? colon ? TWICE('"', ',', ' ', '"', 's', 'i', 'z', 'e', '"', ':', ' ', '"', 0, 0, 0, 0)
-                      : TWICE('"', ',', ' ', '"', 's', 'i', 'z', 'e', '"', ':', '"', 0, 0, 0, 0, 0)
-              : colon ? TWICE('"', ',', '"', 's', 'i', 'z', 'e', '"', ':', ' ', '"', 0, 0, 0, 0, 0)
-                      : TWICE('"', ',', '"', 's', 'i', 'z', 'e', '"', ':', '"', 0, 0, 0, 0, 0, 0);
+    const __m256i middle = comma ? colon ? TWICE("\", \"size\": \"") : TWICE("\", \"size\":\"")
+                                 : colon ? TWICE("\",\"size\": \"") : TWICE("\",\"size\":\"");
     const uint32_t middle_bytes = 10 + (uint32_t)colon + (uint32_t)comma;
     const uint32_t same = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(price, name)) &
                           ((uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(found, middle)) |
@@ -196,18 +209,18 @@ two_levels(const uint8_t *a, const uint8_t *a_close, const uint8_t *b, const uin
     }
     const int64_t a_row = SPREAD_AT[a_digits][a_bytes], b_row = SPREAD_AT[b_digits][b_bytes];
     /* Those of the text; a shift by 64 would be one by 0, but then the row is ODD. */
-    const uint64_t a_points = points << 48 >> (-a_bytes & 63), b_points = points << 32 >> (-b_bytes & 63);
+    const uint64_t a_points = points << 48 >> (-a_bytes & 63);
+    const uint64_t b_points = points << 32 >> (-b_bytes & 63);
     if (RARE((a_row | b_row) < 0) || RARE((_blsr_u64(a_points) | _blsr_u64(b_points)) != 0)) {
         return false;
     }
+    const uint8_t *const rows = (const uint8_t *)UP_TO_END;
     const __m256i size_digits =
         _mm256_shuffle_epi8(_mm256_and_si256(size, load_two(LAST + a_bytes, LAST + b_bytes)),
-                            load_two((const uint8_t *)UP_TO_END + a_row, (const uint8_t *)UP_TO_END + b_row));
+                            load_two(rows + a_row, rows + b_row));
     /* What is behind the decimals, a quote and maybe a comma and so on, is below '0': zeros. */
     const __m256i price_digits = _mm256_subs_epu8(price, k->zero);
-    const __m256i tens = _mm256_set1_epi16(1 << 8 | 10), hundreds = _mm256_set1_epi32(1 << 16 | 100);
-    const __m256i size_fours = _mm256_madd_epi16(_mm256_maddubs_epi16(size_digits, tens), hundreds);
-    const __m256i price_fours = _mm256_madd_epi16(_mm256_maddubs_epi16(price_digits, tens), hundreds);
+    const __m256i size_fours = fours(size_digits), price_fours = fours(price_digits);
     /* A lane: the size's upper and lower eight digits, zero, the price. */
     const __m256i parts = _mm256_madd_epi16(
         _mm256_packus_epi32(size_fours, price_fours),
@@ -231,9 +244,9 @@ static inline uint64_t braces_of_two(const uint8_t *p, const constants *k) {
 }
 
 /* As take_levels, in one spelling; a price of zero is taken and leaves bits in *none. */
-static inline __attribute__((always_inline)) const uint8_t *
-run_of_pairs(const uint8_t *p, const uint8_t *end, pa_book_level **out, const pa_book_level *last,
-             bool colon, bool comma, __m256i *none) {
+PA_INLINE const uint8_t *run_of_pairs(const uint8_t *p, const uint8_t *end, pa_book_level **out,
+                                      const pa_book_level *last, bool colon, bool comma,
+                                      __m256i *none) {
     const uint32_t least = 25 + 2 * (uint32_t)colon + (uint32_t)comma; /* to a level's brace */
     const constants k = {kept('0'), kept(9), kept('.'), kept('}')};
     const ptrdiff_t room = least + 64 + PAIR_SLACK;
@@ -241,7 +254,8 @@ run_of_pairs(const uint8_t *p, const uint8_t *end, pa_book_level **out, const pa
     uint64_t ends = end - p >= room ? braces_of_two(p + least, &k) : 0;
     while (last - at >= 2) {
         const uint64_t rest = _blsr_u64(ends);
-        const uint8_t *const a = p + least + _tzcnt_u64(ends), *const b = p + least + _tzcnt_u64(rest);
+        const uint8_t *const a = p + least + _tzcnt_u64(ends);
+        const uint8_t *const b = p + least + _tzcnt_u64(rest);
         if (RARE(rest == 0) || RARE(!followed(a + 1, comma))) {
             break;
         }
@@ -277,9 +291,8 @@ run_of_pairs(const uint8_t *p, const uint8_t *end, pa_book_level **out, const pa
 }
 
 /* As take_levels, in one spelling. */
-static inline __attribute__((always_inline)) const uint8_t *
-run_of_levels(const uint8_t *p, const uint8_t *end, pa_book_level **out, const pa_book_level *last,
-              bool colon, bool comma) {
+PA_INLINE const uint8_t *run_of_levels(const uint8_t *p, const uint8_t *end, pa_book_level **out,
+                                       const pa_book_level *last, bool colon, bool comma) {
     pa_book_level *const first = *out;
     __m256i none = _mm256_setzero_si256();
     const uint8_t *const next = run_of_pairs(p, end, out, last, colon, comma, &none);

@@ -61,12 +61,13 @@ static const char *const SAMPLES[] = {
     "\"side\":\"SELL\",\"note\":\"a \\\"quoted\\\" text of more than one window, and its \\u20ac, "
     "and \xe2\x82\xac\"}],\"timestamp\":1788786330404,\"event_type\":\"price_change\"}"),
     ("{\"market\":\"0x677483d4868b5d64d779100345df9cf1ac598cc6eef0c73c7df9cba24be52552\","
-    "\"price_changes\":[{\"asset_id\":\"64014407071173554650750271910505804043936597106769212755931625753"
-    "599668120313\",\"price\":\"0.75\",\"size\":\"144\",\"side\":\"SELL\",\"hash\":\"544d8db4158166f4ff14b"
-    "186c24de51774c84dd3\",\"best_bid\":\"0.31\",\"best_ask\":\"0.33\"},{\"asset_id\":\"112222\",\"price\":"
-    "\"0.2501\",\"size\":\"1234567890.12345\",\"side\":\"BUY\",\"hash\":\"8f586c609394aa59b47792c3ade0ec455d"
-    "30489c\",\"best_bid\":\"0.6\",\"best_ask\":\"0.699\"}],\"timestamp\":\"1788786290338\","
-    "\"event_type\":\"price_change\"}"),
+    "\"price_changes\":[{\"asset_id\":"
+    "\"64014407071173554650750271910505804043936597106769212755931625753599668120313\","
+    "\"price\":\"0.75\",\"size\":\"144\",\"side\":\"SELL\",\"hash\":"
+    "\"544d8db4158166f4ff14b186c24de51774c84dd3\",\"best_bid\":\"0.31\",\"best_ask\":\"0.33\"},"
+    "{\"asset_id\":\"112222\",\"price\":\"0.2501\",\"size\":\"1234567890.12345\",\"side\":\"BUY\","
+    "\"hash\":\"8f586c609394aa59b47792c3ade0ec455d30489c\",\"best_bid\":\"0.6\",\"best_ask\":"
+    "\"0.699\"}],\"timestamp\":\"1788786290338\",\"event_type\":\"price_change\"}"),
     ("[{\"event_type\":\"book\",\"asset_id\":\"5\",\"bids\":[{\"price\":\"0.5\",\"size\":\"1e3\"}],"
     "\"asks\":[],\"timestamp\":\"1\",\"padding\":\"                                          \"}]"),
 };

@@ -12,6 +12,9 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first character is the lowest byte");
 
+/* Worth more here than a call is: constants of the caller's go into it. */
+#define PA_INLINE static inline __attribute__((always_inline))
+
 #define PA_SWAR(c) (UINT64_C(0x0101010101010101) * (c))
 
 static inline uint64_t pa_load64(const uint8_t *p) {
@@ -40,7 +43,7 @@ static inline uint32_t pa_swar_eight(uint64_t w) {
 
 /* The venue's price, "0." and one to four digits up to a quote, in the low seven bytes of `w`.
  * *n is the length of the text. False: spelled otherwise, or zero. */
-static inline __attribute__((always_inline)) bool pa_swar_price(uint64_t w, uint32_t *n, int32_t *price_e4) {
+PA_INLINE bool pa_swar_price(uint64_t w, uint32_t *n, int32_t *price_e4) {
     const uint64_t x = w ^ PA_SWAR('"');
     const uint64_t quote = (x - PA_SWAR(1)) & ~x & PA_SWAR(0x80);
     const uint32_t length = quote == 0 ? 8 : (uint32_t)__builtin_ctzll(quote) >> 3;
@@ -76,7 +79,7 @@ static inline bool pa_swar_digits(const uint8_t *p, uint32_t n) {
 }
 
 /* Thirteen digits, as the venue writes milliseconds; false: not all of them are. */
-static inline __attribute__((always_inline)) bool pa_swar_time(const uint8_t *p, uint64_t *out) {
+PA_INLINE bool pa_swar_time(const uint8_t *p, uint64_t *out) {
     const uint64_t high = pa_load64(p), low = pa_load64(p + 5);
     if ((pa_swar_no_digits(high) | pa_swar_no_digits(low)) != 0) {
         return false;

@@ -3,8 +3,9 @@
  * differs is left to the general way, from the member on in which it does, and nothing is taken
  * here that the general way would read otherwise.
  */
+
 /* Whether the n >= 4 bytes at p are those of `text`; for a literal its words are constants. */
-static inline __attribute__((always_inline)) bool same_words(const uint8_t *p, const char *text, size_t n) {
+PA_INLINE bool same_words(const uint8_t *p, const char *text, size_t n) {
     const uint8_t *const q = (const uint8_t *)text;
     uint64_t differ = 0;
     if (n < 8) {
@@ -24,9 +25,9 @@ static inline __attribute__((always_inline)) bool same_words(const uint8_t *p, c
 
 /* An entry exactly as the venue writes it, without blanks or with one behind each comma, or NULL:
  * then it goes the general way. Nothing is accepted here that `change` would not read as the same
- * record. Where price and size end is read from one map of quotes, not found one after the other. */
-static inline __attribute__((always_inline)) const uint8_t *
-usual_change(const cursor *c, const uint8_t *token, const uint8_t *p, bool blank, pa_record *r) {
+ * record. Where price and size end is read from one map of quotes, not one after the other. */
+PA_INLINE const uint8_t *usual_change(const cursor *c, const uint8_t *token, const uint8_t *p,
+                                      bool blank, pa_record *r) {
 #define BEHIND(at, text) (blank ? SAME(at, "\", \"" text) : SAME(at, "\",\"" text))
 #define LENGTH(text) (sizeof("\",\"" text) - 1 + blank)
     uint32_t n, size_bytes;
@@ -53,7 +54,8 @@ usual_change(const cursor *c, const uint8_t *token, const uint8_t *p, bool blank
     const uint8_t *const hash = side_at + 3 + sell + LENGTH("hash\":\"");
     const uint8_t *const bid_at = hash + PA_HASH_TEXT + LENGTH("best_bid\":\"");
     if (!BEHIND(side_at + 3 + sell, "hash\":\"") || !plain_run(hash, PA_HASH_TEXT) ||
-        !BEHIND(hash + PA_HASH_TEXT, "best_bid\":\"") || !pa_swar_price(pa_load64(bid_at), &n, &bid_e4)) {
+        !BEHIND(hash + PA_HASH_TEXT, "best_bid\":\"") ||
+        !pa_swar_price(pa_load64(bid_at), &n, &bid_e4)) {
         return NULL;
     }
     const uint8_t *const ask_at = bid_at + n + LENGTH("best_ask\":\"");
@@ -93,8 +95,8 @@ static inline const uint8_t *usual_entry(const cursor *c, const uint8_t *p, pa_r
 static const uint8_t *changes(cursor *c, message *m, const uint8_t *p, unsigned depth,
                               uint32_t flag);
 
-#define MARKET_TEXT 66      /* 0x and 64 hex digits */
-#define USUAL_HEAD_BYTES 320 /* from a message's first key to the last byte looked at before its lists */
+#define MARKET_TEXT 66       /* 0x and 64 hex digits */
+#define USUAL_HEAD_BYTES 320 /* from the first key to the last byte looked at before the lists */
 
 /* The members from the first key, at p, on as long as they are those of a book or price_change as
  * the venue writes them, without blanks: as `message_member` would take them, one after the other.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from polyarb import errors
-from polyarb._core import lib
+from polyarb._core import ffi, lib
 from polyarb.core import base
 
 BAD_TEXT = ["", ".", "-1", "+1", " 1", "1 ", "1e3", "NaN", "1.2.3", "0x10", "1,5", "١", "\ud800"]
@@ -25,6 +25,22 @@ def _restored_kernel() -> Any:
 @pytest.mark.parametrize("flavour", ["plain", "address"])
 def test_decimal_text_holds_in_c(c_program: Callable[..., str], flavour: str) -> None:
     assert "fixed: ok" in c_program("unit/csrc/test_fixed.c", flavour)
+
+
+def test_the_bindings_own_argument_handling_is_cffis() -> None:
+    """build_ext.CALLS takes the arguments apart and makes the status an int itself."""
+    with pytest.raises(TypeError, match=r"pa_tick expected 4 arguments, got 2"):
+        lib.pa_tick(ffi.NULL, ffi.NULL)
+    with pytest.raises(TypeError, match="initializer for ctype"):
+        lib.pa_decode("text", 4, ffi.NULL)
+    out = ffi.new("int64_t *")
+    status = lib.pa_fixed_parse(b"1.x", 3, 6, out)
+    assert type(status) is int
+    assert (status, lib.pa_fixed_parse(b"1.5", 3, 6, out), out[0]) == (
+        lib.PA_E_MALFORMED,
+        lib.PA_OK,
+        1_500_000,
+    )
 
 
 def test_every_status_has_one_exception_class() -> None:

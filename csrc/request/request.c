@@ -18,6 +18,9 @@ struct pa_request {
     pa_order orders[PA_BATCH_MAX];
 };
 
+_Static_assert(PA_STAMP_MS_MIN / 1000 >= 1000000000 && PA_STAMP_MS_MAX / 1000 <= 9999999999,
+               "seconds of PA_POST_TIME_BYTES digits");
+
 size_t pa_request_bytes(void) {
     return sizeof(pa_request);
 }
@@ -111,6 +114,48 @@ pa_status pa_request_build(pa_request *request, pa_stamp *stamp, const pa_leg *l
                               {(const uint8_t *)body, out->body_bytes}};
     pa_hmac_sign_base64(&request->hmac, parts, 3, out->signature);
     return PA_OK;
+}
+
+static int within(const pa_slots *slots, uint32_t at, uint32_t bytes) {
+    return at <= slots->head_bytes && bytes <= slots->head_bytes - at;
+}
+
+pa_status pa_request_post(pa_request *request, pa_stamp *stamp, const pa_leg *legs, size_t count,
+                          uint64_t now_ms, const pa_slots *slots, char *post, size_t capacity,
+                          pa_built *out) {
+    if (!within(slots, slots->length_at, PA_POST_LENGTH_BYTES) ||
+        !within(slots, slots->time_at, PA_POST_TIME_BYTES) ||
+        !within(slots, slots->signature_at, PA_POST_SIGNATURE_BYTES)) {
+        return PA_E_RANGE;
+    }
+    if (slots->head_bytes > capacity) {
+        return PA_E_CAPACITY;
+    }
+    const pa_status status =
+        pa_request_build(request, stamp, legs, count, now_ms, post + slots->head_bytes,
+                         capacity - slots->head_bytes, out);
+    if (status != PA_OK) {
+        return status;
+    }
+    char digits[20];
+    const uint32_t length = pa_decimal_u64(out->body_bytes, digits);
+    if (length > PA_POST_LENGTH_BYTES) {
+        return PA_E_CAPACITY;
+    }
+    assert(out->time_bytes == PA_POST_TIME_BYTES);
+    char *const at = post + slots->length_at;
+    memset(at, ' ', PA_POST_LENGTH_BYTES - length); /* blanks before a value: RFC 9110 section 5.5 */
+    memcpy(at + PA_POST_LENGTH_BYTES - length, digits, length);
+    memcpy(post + slots->time_at, out->time_text, PA_POST_TIME_BYTES);
+    memcpy(post + slots->signature_at, out->signature, PA_POST_SIGNATURE_BYTES);
+    return PA_OK;
+}
+
+void pa_request_touch(const pa_request *request) {
+    const volatile uint8_t *const bytes = (const volatile uint8_t *)request;
+    for (size_t at = 0; at < sizeof *request; at += 64) {
+        (void)bytes[at];
+    }
 }
 
 const uint8_t *pa_request_digest(const pa_request *request, size_t index) {

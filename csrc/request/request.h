@@ -4,6 +4,8 @@
  *          into orders whose constant words are already there, one side-by-side hash, one
  *          signature per leg, the body, the HMAC over exactly that body. Everything an order
  *          does not change is filled once, when the request is made.
+ *          A post is the whole HTTP request in one buffer: a head that the caller wrote once,
+ *          with room for what changes, and the body behind it.
  *          Generations V2 and V3; V1 orders (history, and a field more) take the general way
  *          through polyarb/exchange/signing.py.
  * Threads  one writer: a pa_request is its own scratch space.
@@ -55,6 +57,18 @@ typedef struct pa_built {
     char signature[44];      /* POLY_SIGNATURE                                        */
 } pa_built;
 
+/* Where the head of a post has room for what changes: offsets from its first byte. */
+typedef struct pa_slots {
+    uint32_t head_bytes;   /* with its empty line; the body follows                       */
+    uint32_t length_at;    /* Content-Length, PA_POST_LENGTH_BYTES: blanks, then digits   */
+    uint32_t time_at;      /* POLY_TIMESTAMP, PA_POST_TIME_BYTES                          */
+    uint32_t signature_at; /* POLY_SIGNATURE, PA_POST_SIGNATURE_BYTES                     */
+} pa_slots;
+
+#define PA_POST_LENGTH_BYTES 6
+#define PA_POST_TIME_BYTES 10
+#define PA_POST_SIGNATURE_BYTES 44
+
 typedef struct pa_request pa_request;
 
 /* How many bytes, 64-aligned, the caller allocates for a pa_request. */
@@ -76,6 +90,17 @@ pa_status pa_request_init(pa_request *request, const pa_domains *domains, const 
  * gap. */
 pa_status pa_request_build(pa_request *request, pa_stamp *stamp, const pa_leg *legs, size_t count,
                            uint64_t now_ms, char *body, size_t capacity, pa_built *out);
+
+/* The same into [post, post+capacity), which begins with a head: the body goes behind it and what
+ * changes into its slots. Nothing else of the head is written.
+ * PA_E_RANGE: also slots that are not within the head. PA_E_CAPACITY: also a head that leaves no
+ * room, or a body of more digits than its length's slot has. */
+pa_status pa_request_post(pa_request *request, pa_stamp *stamp, const pa_leg *legs, size_t count,
+                          uint64_t now_ms, const pa_slots *slots, char *post, size_t capacity,
+                          pa_built *out);
+
+/* Read one byte of each cache line of `request`, so that the next build finds them near. */
+void pa_request_touch(const pa_request *request);
 
 /* Digest (order id), 32 bytes, of leg `index` of the last build; valid until the next. */
 const uint8_t *pa_request_digest(const pa_request *request, size_t index);

@@ -40,6 +40,39 @@ class Token:
     generation: Generation = Generation.V2
 
 
+class Post:
+    """
+    A whole POST /orders in one buffer: a head written once, and the body that each build writes.
+
+    Args:
+        head: With its empty line; blanks or anything in the slots.
+        length_at, time_at, signature_at: Where the slots are: Content-Length has 6 bytes (blanks
+            before the digits), POLY_TIMESTAMP 10, POLY_SIGNATURE 44.
+
+    Attributes:
+        head_bytes: Of the head; the body of a built post begins there.
+
+    Raises:
+        RangeError: A slot that is not within the head.
+    """
+
+    __slots__ = ("_buffer", "_pointers", "_view", "head_bytes")
+
+    def __init__(self, head: bytes, *, length_at: int, time_at: int, signature_at: int) -> None:
+        self.head_bytes = len(head)
+        slots = ffi.new("pa_slots *")
+        slots.head_bytes = len(head)
+        for name, at, size in (
+            ("length_at", length_at, lib.PA_POST_LENGTH_BYTES),
+            ("time_at", time_at, lib.PA_POST_TIME_BYTES),
+            ("signature_at", signature_at, lib.PA_POST_SIGNATURE_BYTES),
+        ):
+            setattr(slots, name, integer(name, at, 0, len(head) - size))
+        self._buffer = bytearray(head) + bytes(_BODY_BYTES)
+        self._view = memoryview(self._buffer).toreadonly()
+        self._pointers = (slots, ffi.from_buffer("char[]", self._buffer), len(self._buffer))
+
+
 class Request:
     """
     One account's order request, everything constant filled in.
@@ -173,9 +206,7 @@ class Request:
             KeyMaterialError: The signer was wiped.
         """
         legs, body = self._pointers
-        if type(count) is int and 1 <= count <= BATCH_MAX and self._filled != (1 << count) - 1:
-            raise errors.RangeError(f"build of {count} legs, but put were {self._filled:#b}")
-        self._filled = 0  # a leg is for one build: the next must not send it again
+        self._count(count)
         try:
             status = lib.pa_request_build(
                 self._cdata, self._stamp, legs, count, now_ms, body, _BODY_BYTES, self._built
@@ -183,11 +214,40 @@ class Request:
         except (TypeError, OverflowError):
             status = lib.PA_E_RANGE
         if status:
-            integer("count", count, 1, BATCH_MAX)
-            integer("now_ms", now_ms, STAMP_MS_MIN, STAMP_MS_MAX)
-            check(status, f"request of {count} legs")
+            self._refused(status, count, now_ms)
         self.body_bytes = self._built.body_bytes
         return self._view[: self.body_bytes]
+
+    def build_post(self, post: Post, count: int, now_ms: int) -> memoryview:
+        """Do what `build` does into `post`, and return the whole request, a view of `post`."""
+        slots, start, capacity = post._pointers
+        self._count(count)
+        try:
+            status = lib.pa_request_post(
+                *(self._cdata, self._stamp, self._pointers[0], count, now_ms),
+                *(slots, start, capacity, self._built),
+            )
+        except (TypeError, OverflowError):
+            status = lib.PA_E_RANGE
+        if status:
+            self._refused(status, count, now_ms)
+        self.body_bytes = self._built.body_bytes
+        return post._view[: post.head_bytes + self.body_bytes]
+
+    def touch(self) -> None:
+        """Bring this memory near the processor; nothing is changed."""
+        lib.pa_request_touch(self._cdata)
+
+    def _count(self, count: int) -> None:
+        """Take the legs put for a build: a leg is for one, the next must not send it again."""
+        if type(count) is int and 1 <= count <= BATCH_MAX and self._filled != (1 << count) - 1:
+            raise errors.RangeError(f"build of {count} legs, but put were {self._filled:#b}")
+        self._filled = 0
+
+    def _refused(self, status: int, count: int, now_ms: int) -> None:
+        integer("count", count, 1, BATCH_MAX)
+        integer("now_ms", now_ms, STAMP_MS_MIN, STAMP_MS_MAX)
+        check(status, f"request of {count} legs")
 
     @property
     def timestamp(self) -> str:

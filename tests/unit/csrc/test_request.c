@@ -180,6 +180,67 @@ static void bodies_fit_exactly(const pa_token *tokens) {
     }
 }
 
+/* A post is its head, untouched but for the slots, and the bytes that a build gives. */
+static void posts_are_a_head_and_a_body(const pa_token *tokens) {
+    static const char HEAD[] = "N:______;T:__________;S:____________________________________________;";
+    const pa_slots slots = {sizeof HEAD - 1, 2, 11, 24};
+    const uint64_t now = PA_STAMP_MS_MAX - 1000;
+    pa_leg legs[PA_BATCH_MAX];
+    memset(legs, 0, sizeof legs);
+    for (uint32_t i = 0; i < PA_BATCH_MAX; ++i) {
+        legs[i].maker_amount = UINT64_MAX;
+    }
+    for (size_t count = 1; count <= PA_BATCH_MAX; count += 7) {
+        pa_request *request = new_request(3, tokens, 2);
+        pa_stamp stamp, again;
+        memset(&stamp, 0, sizeof stamp);
+        memset(&again, 0, sizeof again);
+        static char body[32768];
+        pa_built built, posted;
+        CHECK(pa_request_build(request, &stamp, legs, count, now, body, sizeof body, &built) == PA_OK);
+        const size_t bytes = slots.head_bytes + built.body_bytes;
+        char *post = (char *)guarded(bytes);
+        memcpy(post, HEAD, slots.head_bytes);
+        CHECK(pa_request_post(request, &again, legs, count, now, &slots, post, bytes, &posted) == PA_OK);
+        CHECK(posted.body_bytes == built.body_bytes);
+        CHECK(memcmp(post + slots.head_bytes, body, built.body_bytes) == 0);
+        char wanted[sizeof HEAD];
+        snprintf(wanted, sizeof wanted, "N:%6zu;T:%.10s;S:%.44s;", built.body_bytes, built.time_text,
+                 built.signature);
+        CHECK(memcmp(post, wanted, slots.head_bytes) == 0);
+        char *small = (char *)guarded(bytes - 1);
+        memcpy(small, HEAD, slots.head_bytes);
+        CHECK(pa_request_post(request, &again, legs, count, now, &slots, small, bytes - 1, &posted) ==
+              PA_E_CAPACITY);
+        CHECK(pa_request_post(request, &again, legs, count, now, &slots, small, 10, &posted) ==
+              PA_E_CAPACITY);
+        pa_request_touch(request);
+        free(request);
+    }
+}
+
+static void slots_are_within_the_head(const pa_token *tokens) {
+    pa_request *request = new_request(0, tokens, 2);
+    pa_stamp stamp;
+    memset(&stamp, 0, sizeof stamp);
+    pa_leg leg;
+    memset(&leg, 0, sizeof leg);
+    char post[8192];
+    pa_built built;
+    const pa_slots wrong[] = {{100, 95, 0, 10},         {100, UINT32_MAX, 0, 10}, {100, 0, 91, 10},
+                              {100, 0, UINT32_MAX, 10}, {100, 0, 10, 57},         {100, 0, 10, UINT32_MAX},
+                              {5, 0, 0, 0},             {0, 0, 0, 0}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+        CHECK(pa_request_post(request, &stamp, &leg, 1, PA_STAMP_MS_MIN, wrong + i, post, sizeof post,
+                              &built) == PA_E_RANGE);
+    }
+    CHECK(pa_stamp_last(&stamp) == 0);
+    const pa_slots tight = {100, 94, 84, 40};
+    CHECK(pa_request_post(request, &stamp, &leg, 1, PA_STAMP_MS_MIN, &tight, post, sizeof post,
+                          &built) == PA_OK);
+    free(request);
+}
+
 int main(void) {
     pa_token tokens[2];
     memset(tokens, 0, sizeof tokens);
@@ -192,6 +253,8 @@ int main(void) {
     signer_takes_addresses_and_a_secret();
     requests_refuse_without_taking_stamps(tokens);
     bodies_fit_exactly(tokens);
+    posts_are_a_head_and_a_body(tokens);
+    slots_are_within_the_head(tokens);
     pa_signer_wipe(signer);
     uint8_t out[65];
     CHECK(pa_signer_sign(signer, out, out) == PA_E_KEY);

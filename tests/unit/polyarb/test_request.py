@@ -10,7 +10,7 @@ import pytest
 from polyarb import errors
 from polyarb.core.account import Account
 from polyarb.core.arena import Arena, ArenaConfig
-from polyarb.core.request import Request, Token
+from polyarb.core.request import Post, Request, Token
 from polyarb.domain.order import Generation, Order, OrderType, Side
 from polyarb.exchange.auth import Credentials, l2_headers
 from polyarb.exchange.orders import batch_body
@@ -241,3 +241,48 @@ def test_huge_numbers_are_refused_like_others(account: Account, value: int) -> N
     for arguments in ((value, 0, Side.BUY, 1, 2), (0, value, Side.BUY, 1, 2)):
         with pytest.raises(errors.RangeError, match="is outside"):
             request.put_leg(*arguments)
+
+
+HEAD = b"T: " + b"." * 10 + b"\r\nS: " + b"." * 44 + b"\r\nL: " + b"." * 6 + b"\r\n\r\n"
+SLOTS = {"time_at": 3, "signature_at": 18, "length_at": 67}
+
+
+@pytest.mark.parametrize("count", [1, 2, 15])
+def test_a_post_is_its_head_with_the_slots_filled_and_the_body(
+    account: Account, count: int
+) -> None:
+    signer, post = signer_of(3), Post(HEAD, **SLOTS)
+    request = request_of(signer, account)
+    for turn in (count, 1):  # a shorter one leaves nothing of a longer one
+        for i in range(turn):
+            request.put_leg(i, i % 3, Side.BUY, 10**6 + i, 2 * 10**6)
+        whole = bytes(request.build_post(post, turn, NOW_MS))
+        head, body = whole[: post.head_bytes], whole[post.head_bytes :]
+        assert len(json.loads(body)) == turn
+        headers = l2_headers(CREDENTIALS, "POST", "/orders", body, NOW_MS // 1000, signer.address)
+        assert head.decode() == (
+            f"T: {headers['POLY_TIMESTAMP']}\r\nS: {headers['POLY_SIGNATURE']}\r\n"
+            f"L: {len(body):>6}\r\n\r\n"
+        )
+        assert headers["POLY_SIGNATURE"] == request.signature
+
+
+def test_a_post_refuses_what_a_build_refuses(account: Account) -> None:
+    request, post = request_of(signer_of(0), account), Post(HEAD, **SLOTS)
+    for count, now_ms, exception, says in (
+        (0, NOW_MS, errors.RangeError, r"count 0 is outside 1\.\.15"),
+        (1, 1.5, errors.ArgumentTypeError, "now_ms must be an int"),
+        (2, NOW_MS, errors.RangeError, "build of 2 legs, but put were 0b1"),
+    ):
+        request.put_leg(0, 0, Side.BUY, 1, 2)
+        with pytest.raises(exception, match=says):
+            request.build_post(post, count, now_ms)  # type: ignore[arg-type]
+    assert account.stamps.last_ms == 0
+    request.touch()
+
+
+@pytest.mark.parametrize("name", sorted(SLOTS))
+def test_slots_are_within_the_head(name: str) -> None:
+    for at in (-1, len(HEAD) - 5):
+        with pytest.raises(errors.RangeError, match=f"{name} {at}"):
+            Post(HEAD, **{**SLOTS, name: at})

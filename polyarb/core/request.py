@@ -271,6 +271,12 @@ class Request:
         digest = ffi.buffer(lib.pa_request_digest(self._cdata, index), 32)
         return "0x" + bytes(digest).hex()
 
+    def order_ids(self, count: int) -> list[str]:
+        """Return the order ids of legs 0..count-1 of the last build."""
+        integer("count", count, 1, BATCH_MAX)
+        digest, request, unpack = lib.pa_request_digest, self._cdata, ffi.buffer
+        return ["0x" + unpack(digest(request, index), 32)[:].hex() for index in range(count)]
+
     def _explain(self, index: int, token: int, maker: int, taker: int, expiration_s: int) -> None:
         """Raise for the number that put_leg could not take; return if none of them is at fault."""
         integer("index", index, 0, BATCH_MAX - 1)

@@ -291,6 +291,7 @@ class Throttle:
             )
             for name, row in ENDPOINTS.items()
         }
+        self._clear: dict[str, int] = {}
 
     def take(
         self, endpoint: str, cost: int, now_ns: int, *, requests: int = 1, urgent: bool = False
@@ -308,21 +309,37 @@ class Throttle:
         Returns:
             0: it was taken. Otherwise nothing was, and it may be there after so many nanoseconds.
         """
-        gate = self._gates[endpoint]
-        wait_ns = gate.wait_ns(cost, requests, urgent, now_ns)
+        wait_ns = self._gates[endpoint].wait_ns(cost, requests, urgent, now_ns)
         if wait_ns == 0:
-            for window, _ in gate.windows:
-                window.count(requests, now_ns)
-            if gate.bucket:
-                gate.bucket.spend(cost, now_ns)
+            self.spend(endpoint, cost, now_ns, requests=requests)
         return wait_ns
 
+    def spend(self, endpoint: str, cost: int, now_ns: int, *, requests: int = 1) -> None:
+        """Take what `wait_ns` found to be there."""
+        self._clear.clear()
+        gate = self._gates[endpoint]
+        for window, _ in gate.windows:
+            window.count(requests, now_ns)
+        if gate.bucket:
+            gate.bucket.spend(cost, now_ns)
+
     def wait_ns(self, endpoint: str, cost: int, now_ns: int, *, urgent: bool = False) -> int:
-        """Return what `take` would, and take nothing."""
-        return self._gates[endpoint].wait_ns(cost, 1, urgent, now_ns)
+        """
+        Return what `take` would, and take nothing.
+
+        What was there once is there until something is taken or heard: time alone only adds. So
+        whoever asks ahead of need is answered at once when it counts.
+        """
+        if cost <= self._clear.get(endpoint, -1):
+            return 0
+        wait_ns = self._gates[endpoint].wait_ns(cost, 1, urgent, now_ns)
+        if wait_ns == 0 and not urgent:
+            self._clear[endpoint] = cost
+        return wait_ns
 
     def charge(self, endpoint: str, cost: int, now_ns: int) -> None:
         """Take what a request turned out to cost beside: the orders that a bulk cancel ended."""
+        self._clear.clear()
         bucket = self._gates[endpoint].bucket
         if bucket:
             bucket.spend(cost, now_ns)
@@ -337,6 +354,7 @@ class Throttle:
             now_ns: Monotonic.
             wall_ns: Unix, by the exchange's clock, for headers that are dates.
         """
+        self._clear.clear()
         gate = self._gates[endpoint]
         signer_limit = self._headers(gate.bucket, response.headers, now_ns)
         endpoint_pause, budget_pause = gate.pauses

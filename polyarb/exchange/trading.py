@@ -235,6 +235,25 @@ class TradingClient:
         posted = (self._post(endpoint, *each) for each in zip(asked, bodies, strict=True))
         return [answer for part in await asyncio.gather(*posted) for answer in part]
 
+    # -- orders whose request is built elsewhere (fastpath): POST /orders, signed and paid for
+
+    def wait_ns(self, orders: int, *, urgent: bool = False) -> int:
+        """Return how long until the budget of a POST /orders is there: 0 if it is. Takes nothing."""
+        return self._throttle.wait_ns("POST /orders", orders, self._monotonic_ns(), urgent=urgent)
+
+    def spend(self, orders: int) -> None:
+        """Take the budget of a POST /orders that is being sent."""
+        self._throttle.spend("POST /orders", orders, self._monotonic_ns())
+
+    async def post_built(self, asked: Sequence[Asked], body: bytes) -> Sequence[OrderAnswer]:
+        """Send the body of a POST /orders, once; its budget is paid."""
+        return await self._post("POST /orders", asked, body)
+
+    def understand(self, asked: Sequence[Asked], response: HttpResponse) -> Sequence[OrderAnswer]:
+        """Take note of what a POST /orders answered; return what became of each order."""
+        self._throttle.heard("POST /orders", response, self._monotonic_ns(), self.now_ns)
+        return read_batch_answer(asked, response, self.units, self.now_ns)
+
     def _body(self, signed: Sequence[SignedOrder], types: Any, post_only: bool) -> bytes:
         return batch_body(signed, owner=self.owner, order_type=types, post_only=post_only)
 

@@ -8,11 +8,13 @@ every connection it makes; a test looks.
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
 from polyarb import __version__, errors
 from polyarb.core.base import UINT64_MAX, integer
@@ -143,20 +145,186 @@ class Session:
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectionError(f"{request}: {_said(error)}") from None
 
+    async def line(self, url: str, *, timeout_s: float) -> "Line":
+        """
+        Return a connection that is held out of the pool; the caller closes it.
+
+        Raises:
+            ConnectionRefusedError: No connection could be made.
+        """
+        session = self._session
+        assert session, "used outside its context"
+        assert session.connector
+        target = URL(url, encoded=True)
+        request = aiohttp.ClientRequest(
+            "GET", target, loop=asyncio.get_running_loop(), session=session, ssl=self._tls or True
+        )
+        try:
+            connection = await session.connector.connect(
+                request, [], aiohttp.ClientTimeout(total=timeout_s, connect=timeout_s)
+            )
+        except (aiohttp.ClientError, OSError) as error:  # of time-outs as well
+            raise ConnectionRefusedError(f"{url}: {_said(error)}") from None
+        return Line(connection, url, self._body_max)
+
     async def _whole(self, answer: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        size = answer.content_length or 0
-        if size <= self._body_max:
-            size = 0
-            async for part in answer.content.iter_any():
-                size += len(part)
-                if size > self._body_max:
-                    break
-                parts.append(part)
-            else:
-                return b"".join(parts)
-        answer.close()
-        raise TooLongError(f"{answer.url}: {size} bytes, above {self._body_max}")
+        try:
+            size = answer.content_length or 0
+            if size > self._body_max:
+                raise TooLongError(f"{answer.url}: {size} bytes, above {self._body_max}")
+            return await _taken_in(answer.content, str(answer.url), self._body_max)
+        except TooLongError:
+            answer.close()
+            raise
+
+
+class Line:
+    """
+    One connection out of the pool's reach, for requests that are written as they are, at once.
+
+    One request at a time, and aiohttp's parser for its answer. Between two requests nothing may
+    come: what does ends the line, so that no answer is taken for that of a later request. A line
+    that was written to and did not end its answer in order is cut, with what is unsent of it.
+
+    Args:
+        connection: aiohttp's.
+        name: For messages.
+        body_max: Bytes of one answer, decompressed.
+
+    Attributes:
+        ready: Whether a request may be written now.
+        lost: Called once when the line is of no use any more.
+    """
+
+    def __init__(self, connection: aiohttp.connector.Connection, name: str, body_max: int) -> None:
+        protocol, transport = connection.protocol, connection.transport
+        assert protocol is not None  # an empty one is false
+        assert transport is not None
+        self._connection = connection
+        self._protocol = protocol
+        self._transport = transport
+        self._name = name
+        self._body_max = body_max
+        self._rest = _Rest(self, protocol)
+        self._open = True
+        self.ready = False
+        self.lost: Callable[[], None] = _nobody
+        self._settle()
+
+    def write(self, request: bytes) -> None:
+        """
+        Write a whole request; from here on only `answer` says what became of it.
+
+        Args:
+            request: Never changed again: what the kernel does not take at once is sent later.
+        """
+        assert self.ready, "the line is busy, or lost"
+        self.ready = False
+        self._transport.write(request)
+        # Nothing is read before this callback ends, so the parser may come after the bytes.
+        self._transport.set_protocol(self._protocol)
+        self._protocol.set_response_params(read_until_eof=True)
+
+    async def answer(self, timeout_s: float) -> HttpResponse:
+        """
+        Return the whole answer of what was written, whatever its status.
+
+        Raises:
+            ConnectionError: It may or may not have been received; no whole answer came.
+            TimeoutError: The same, and the time is up.
+            TooLongError: More than `body_max` bytes came.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._read()
+        except TimeoutError:
+            self.close()
+            raise TimeoutError(f"{self._name}: no answer in {timeout_s:g} s") from None
+        except TooLongError:
+            self.close()
+            raise
+        except Exception as error:  # whatever it is, no whole answer came
+            self.close()
+            raise ConnectionError(f"{self._name}: {_said(error)}") from None
+        except BaseException:  # nobody waits for the rest
+            self.close()
+            raise
+        self._settle()
+        return response
+
+    def close(self) -> None:
+        """Cut the line; nothing happens the second time."""
+        self.ready = False
+        if self._open:
+            self._open = False
+            self._transport.abort()
+            self._connection.close()
+            self.lost()
+
+    async def _read(self) -> HttpResponse:
+        message, payload = await self._protocol.read()
+        while 100 <= message.code < 200 and message.code != 101:
+            message, payload = await self._protocol.read()
+        if message.code == 101:
+            raise ConnectionError("it went over to another protocol, unasked")
+        body = await _taken_in(payload, self._name, self._body_max)
+        names = {name.lower(): value for name, value in message.headers.items()}
+        return HttpResponse(status=message.code, headers=names, body=body)
+
+    def _settle(self) -> None:
+        """Wait for the next request, if the connection is as one that waits should be."""
+        transport = self._transport
+        fit = (
+            self._protocol.is_connected()
+            and not self._protocol.should_close  # as asked for, or for bytes behind the answer
+            and transport.get_write_buffer_size() == 0  # or it answered before it had the whole
+            and transport.is_reading()
+        )
+        if fit and self._open:
+            transport.set_protocol(self._rest)
+            self.ready = True
+        else:
+            self.close()
+
+
+class _Rest(asyncio.Protocol):
+    """Hears a line between two requests."""
+
+    def __init__(self, line: Line, protocol: ResponseHandler) -> None:
+        self._line = line
+        self._protocol = protocol
+
+    def data_received(self, data: bytes) -> None:
+        """End the line: nobody asked."""
+        self._line.close()
+
+    def eof_received(self) -> None:
+        """End the line."""
+        self._line.close()
+
+    def pause_writing(self) -> None:
+        """Let aiohttp know: it hears every other one."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The same."""
+        self._protocol.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let aiohttp know, which may wait for it."""
+        self._protocol.connection_lost(exc)
+        self._line.close()
+
+
+async def _taken_in(content: aiohttp.StreamReader, name: str, body_max: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_any():
+        size += len(part)
+        if size > body_max:
+            raise TooLongError(f"{name}: {size} bytes, above {body_max}")
+        parts.append(part)
+    return b"".join(parts)
 
 
 class HttpPort(RequestPort):
@@ -213,6 +381,10 @@ class HttpPort(RequestPort):
         while True:
             await self.warm(count)
             await asyncio.sleep(every_s)
+
+
+def _nobody() -> None:
+    pass
 
 
 def _said(error: BaseException) -> str:

@@ -42,6 +42,7 @@ PYTHON = {
 DOORS = {
     "websockets": ("feed/channel.py", "sim/server.py"),
     "aiohttp": ("exchange/transport.py", "sim/server.py"),
+    "yarl": ("exchange/transport.py",),  # aiohttp's URLs
     "coincurve": ("exchange/signing.py", "sim/signatures.py"),
     "Crypto": ("sim/signatures.py",),
     "rich": ("control/", "monitor/"),

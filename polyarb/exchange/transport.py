@@ -307,7 +307,7 @@ class _Rest(asyncio.Protocol):
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """The same."""
+        """Let aiohttp know."""
         self._protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:

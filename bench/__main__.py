@@ -30,6 +30,7 @@ from bench import (
     bench_relations,
     bench_request,
     bench_scan,
+    bench_send,
     bench_sign,
     bench_sizing,
 )
@@ -142,6 +143,7 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "binding": binding,
     "exchange": bench_exchange.rows,
     "feed": bench_feed.rows,
+    "send": bench_send.rows,
     "record": bench_record.rows,
     "journal": bench_journal.rows,
     "catalogue": bench_catalogue.rows,

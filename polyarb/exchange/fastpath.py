@@ -7,9 +7,9 @@ write. Whatever is odd before it (no line ready, a stale or lost one) sends the 
 ordinary client. Once `Line.write` was called, only an answer says what became of the orders: all
 else leaves them `Unknown`, to be looked up by id. Either way a built request is sent once.
 
-    asked = path.build(legs)   # signed: the ids and the body are known, nothing is sent
-    ...                        # the intent goes on the journal
-    flight = path.send()       # in the kernel, or on its way there
+    path.build(legs)        # signed: path.asked has the ids, path.body the bytes; nothing is sent
+    ...                     # the intent goes on the journal
+    flight = path.send()    # in the kernel, or on its way there
     await flight.answers
 """
 
@@ -34,6 +34,7 @@ from polyarb.exchange.transport import USER_AGENT, Line, Session, base_url
 from polyarb.exchange.wallets import parse_address
 
 MS: Final = 1_000_000
+BATCH_MAX: Final = 15
 REFRESH_NS: Final = 15 * SECOND
 """An idle line is used so often; the shortest keep-alive in common use is 60 s, minus a reserve."""
 
@@ -124,7 +125,7 @@ class Client(Protocol):
     def now_ns(self) -> int:
         """Return the exchange's time, Unix nanoseconds."""
 
-    def wait_ns(self, orders: int, *, urgent: bool = False) -> int:
+    def wait_ns(self, orders: int, now_ns: int, *, urgent: bool = False) -> int:
         """Return how long until the budget is there, 0 if it is; takes nothing."""
 
     def spend(self, orders: int) -> None:
@@ -189,13 +190,15 @@ def _head(method: str, url: str, path: str) -> bytes:
 
 @dataclass(slots=True, eq=False)
 class _Kept:
-    line: Line
-    used_ns: int
-    refresh_ns: int
+    """A line, when it is to be used, and until when the server surely keeps it."""
 
-    def fresh(self, now_ns: int) -> bool:
-        """Say whether the server surely keeps it still."""
-        return now_ns - self.used_ns <= self.refresh_ns * 3 // 2
+    line: Line
+    due_ns: int = 0
+    fresh_until_ns: int = 0
+
+    def used(self, now_ns: int, refresh_ns: int) -> None:
+        self.due_ns = now_ns + refresh_ns
+        self.fresh_until_ns = now_ns + refresh_ns * 3 // 2
 
 
 class Lines:
@@ -244,14 +247,15 @@ class Lines:
     def ready(self, now_ns: int) -> Line | None:
         """Return a line that may be written to now."""
         for kept in self._kept:
-            if kept.line.ready and kept.fresh(now_ns):
-                return kept.line
+            line = kept.line
+            if line.ready and now_ns <= kept.fresh_until_ns:
+                return line
         return None
 
     def ready_count(self) -> int:
         """Return how many lines may be written to now."""
         now_ns = self._monotonic_ns()
-        return sum(kept.line.ready and kept.fresh(now_ns) for kept in self._kept)
+        return sum(kept.line.ready and now_ns <= kept.fresh_until_ns for kept in self._kept)
 
     async def run(self) -> None:
         """Keep them ready until cancelled, then cut them."""
@@ -269,7 +273,7 @@ class Lines:
     async def tend(self) -> None:
         """Use what idles and open what is missing, as far as it is due."""
         for kept in [*self._kept]:
-            if kept.line.ready and self._monotonic_ns() - kept.used_ns >= kept.refresh_ns:
+            if kept.line.ready and self._monotonic_ns() >= kept.due_ns:
                 await self._try(kept)
         while len(self._kept) < self._count and self._monotonic_ns() >= self._retry_ns:
             await self._open()
@@ -282,7 +286,7 @@ class Lines:
     def _next_ns(self) -> int:
         """Return when something is due."""
         later = self._monotonic_ns() + BUSY_NS
-        due = [kept.used_ns + kept.refresh_ns if kept.line.ready else later for kept in self._kept]
+        due = [kept.due_ns if kept.line.ready else later for kept in self._kept]
         if len(self._kept) < self._count:
             due.append(self._retry_ns)
         return min(due, default=self._monotonic_ns() + self._refresh_ns)
@@ -293,7 +297,7 @@ class Lines:
         except ConnectionRefusedError as error:
             self._failed(error)
             return
-        kept = _Kept(line, 0, self._refresh_ns)
+        kept = _Kept(line)
         line.lost = lambda: self._forget(kept)
         if await self._try(kept):
             self._backoff_ns = BACKOFF_MIN_NS
@@ -315,8 +319,8 @@ class Lines:
             line.close()
             return False
         told = _KEEP_ALIVE.search(answer.headers.get("keep-alive", "").lower())
-        kept.refresh_ns = min(self._refresh_ns, int(told[1]) * SECOND // 2 if told else UINT64_MAX)
-        kept.used_ns = self._monotonic_ns()
+        allowed_ns = int(told[1]) * SECOND // 2 if told else self._refresh_ns
+        kept.used(self._monotonic_ns(), min(self._refresh_ns, allowed_ns))
         return True
 
     def _failed(self, error: Exception) -> None:
@@ -369,19 +373,19 @@ class FastPath:
         self._monotonic_ns = monotonic_ns
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole: memoryview | None = None
-        self._asked: Sequence[Asked] = ()
+        self._legs: Sequence[Leg] = ()
         self.sent = dict.fromkeys(Way, 0)
 
-    def build(self, legs: Sequence[Leg]) -> Sequence[Asked]:
+    def build(self, legs: Sequence[Leg]) -> None:
         """
-        Sign 1 to 15 orders; `body` and the ids are there then, and nothing is sent.
+        Sign 1 to 15 orders; `body` and `asked` are there then, and nothing is sent.
 
         A build that was not sent is forgotten.
 
         Raises:
             InputError: Legs that cannot be orders.
         """
-        self._whole = None
+        self._whole, self._legs = None, ()
         request = self._request
         put_leg = request.put_leg
         for index, leg in enumerate(legs):
@@ -393,12 +397,18 @@ class FastPath:
                 post_only=post_only,
             )
         whole = request.build_post(self._post, len(legs), self._client.now_ns // MS)
-        self._asked = [
+        self._whole, self._legs = whole, tuple(legs)
+
+    @property
+    def asked(self) -> Sequence[Asked]:
+        """Return the orders of the last build, sent or not; none if it failed."""
+        if not self._legs:
+            return []
+        legs = self._legs
+        return [
             Asked(order_id, leg.maker_amount)
-            for order_id, leg in zip(request.order_ids(len(legs)), legs, strict=True)
+            for order_id, leg in zip(self._request.order_ids(len(legs)), legs, strict=True)
         ]
-        self._whole = whole
-        return self._asked
 
     @property
     def body(self) -> bytes:
@@ -420,22 +430,30 @@ class FastPath:
         whole, self._whole = self._whole, None
         if whole is None:
             raise errors.RangeError("send without a build: what was built is sent once")
-        asked = self._asked
-        wait_ns = self._client.wait_ns(len(asked), urgent=urgent)
+        now_ns = self._monotonic_ns()
+        wait_ns = self._client.wait_ns(len(self._legs), now_ns, urgent=urgent)
         if wait_ns:
-            return self._nowhere(asked, wait_ns)
-        outlet = self._lines.ready(self._monotonic_ns())
+            return self._nowhere(wait_ns)
+        outlet = self._lines.ready(now_ns)
         if outlet is None:
-            return self._ordinary(asked, bytes(whole[self._post.head_bytes :]))
+            return self._ordinary(bytes(whole[self._post.head_bytes :]))
         try:
             outlet.write(bytes(whole))
         except Exception as error:  # some of it may have left
             outlet.close()
-            return self._broken(asked, error)
-        self._client.spend(len(asked))
-        flight = self._flight(asked, Way.DIRECT)
+            return self._broken(error)
+        flight = self._flight(Way.DIRECT)
         self._start(self._hear(outlet, flight))
         return flight
+
+    def prepare(self) -> None:
+        """
+        Ask ahead whether the budget is there, and bring near what the next request is made in.
+
+        Worth calling every few milliseconds; sends and takes nothing.
+        """
+        self._client.wait_ns(BATCH_MAX, self._monotonic_ns())
+        self._request.touch()
 
     async def close(self) -> None:
         """Wait until every flight has its answer; its time-out bounds that."""
@@ -449,6 +467,7 @@ class FastPath:
         try:
             response = await outlet.answer(self._timeout_s)
             said = self._client.understand(flight.asked, response)
+            self.prepare()
         except TimeoutError as error:
             said = _all(flight.asked, Unknown(why=Why.TIMED_OUT, text=str(error)))
         except OSError as error:  # of whatever kind: bytes may have left
@@ -456,9 +475,8 @@ class FastPath:
         finally:
             _settle(flight, said)
 
-    def _ordinary(self, asked: Sequence[Asked], body: bytes) -> Flight:
-        self._client.spend(len(asked))
-        flight = self._flight(asked, Way.ORDINARY)
+    def _ordinary(self, body: bytes) -> Flight:
+        flight = self._flight(Way.ORDINARY)
         self._start(self._post_ordinarily(flight, body))
         return flight
 
@@ -469,19 +487,21 @@ class FastPath:
         finally:
             _settle(flight, said)
 
-    def _nowhere(self, asked: Sequence[Asked], wait_ns: int) -> Flight:
-        flight = self._flight(asked, Way.NOWHERE)
-        _settle(flight, _all(asked, Later(cause=Cause.BUDGET, wait_ns=wait_ns)))
+    def _nowhere(self, wait_ns: int) -> Flight:
+        flight = self._flight(Way.NOWHERE)
+        _settle(flight, _all(flight.asked, Later(cause=Cause.BUDGET, wait_ns=wait_ns)))
         return flight
 
-    def _broken(self, asked: Sequence[Asked], error: Exception) -> Flight:
-        self._client.spend(len(asked))
-        flight = self._flight(asked, Way.DIRECT)
-        _settle(flight, _all(asked, Unknown(why=Why.BROKEN, text=str(error))))
+    def _broken(self, error: Exception) -> Flight:
+        flight = self._flight(Way.DIRECT)
+        _settle(flight, _all(flight.asked, Unknown(why=Why.BROKEN, text=str(error))))
         return flight
 
-    def _flight(self, asked: Sequence[Asked], way: Way) -> Flight:
+    def _flight(self, way: Way) -> Flight:
+        asked = self.asked
         self.sent[way] += 1
+        if way is not Way.NOWHERE:
+            self._client.spend(len(asked))
         return Flight(asked, way, asyncio.get_running_loop().create_future())
 
     def _task(self, coroutine: Coroutine[Any, Any, None]) -> None:

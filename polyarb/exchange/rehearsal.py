@@ -72,9 +72,9 @@ class _Nobody:
         """Return our clock's time."""
         return clock.wall_ns()
 
-    def wait_ns(self, orders: int, *, urgent: bool = False) -> int:
+    def wait_ns(self, orders: int, now_ns: int, *, urgent: bool = False) -> int:
         """Look whether the budget is there, which it is: nothing is ever taken."""
-        return self._throttle.wait_ns("POST /orders", orders, clock.monotonic_ns(), urgent=urgent)
+        return self._throttle.wait_ns("POST /orders", orders, now_ns, urgent=urgent)
 
     def spend(self, orders: int) -> None:
         """Take nothing."""
@@ -157,19 +157,22 @@ class Rehearsal:
 
 class KeepWarm:
     """
-    A timer that rehearses, and brings the real request's memory near.
+    A timer that rehearses, and prepares the real path.
 
     Args:
-        rehearse: What is run each time.
-        touch: `Request.touch` of the real request.
+        rehearse: What is run each time, such as `Rehearsal.run`.
+        prepare: `FastPath.prepare` of the real path.
         every_ns: How often.
+
+    Attributes:
+        count: How often it did.
     """
 
     def __init__(
-        self, rehearse: Callable[[], None], touch: Callable[[], None], every_ns: int
+        self, rehearse: Callable[[], None], prepare: Callable[[], None], every_ns: int
     ) -> None:
         self._rehearse = rehearse
-        self._touch = touch
+        self._prepare = prepare
         self._every_s = every_ns / 1e9
         self._timer: asyncio.TimerHandle | None = None
         self.count = 0
@@ -187,7 +190,7 @@ class KeepWarm:
     def _again(self) -> None:
         self.begin()
         self._rehearse()
-        self._touch()
+        self._prepare()
         self.count += 1
 
 

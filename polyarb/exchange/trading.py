@@ -237,9 +237,9 @@ class TradingClient:
 
     # -- orders whose request is built elsewhere (fastpath): POST /orders, signed and paid for
 
-    def wait_ns(self, orders: int, *, urgent: bool = False) -> int:
+    def wait_ns(self, orders: int, now_ns: int, *, urgent: bool = False) -> int:
         """Return how long until the budget of a POST /orders is there, 0 if it is; take nothing."""
-        return self._throttle.wait_ns("POST /orders", orders, self._monotonic_ns(), urgent=urgent)
+        return self._throttle.wait_ns("POST /orders", orders, now_ns, urgent=urgent)
 
     def spend(self, orders: int) -> None:
         """Take the budget of a POST /orders that is being sent."""

@@ -55,7 +55,8 @@ def meaning(said: object) -> object:
 @pytest.mark.parametrize("count", [1, 2, 15])
 async def test_what_is_sent_is_what_the_general_path_would_send(count: int) -> None:
     async with against_a_peer() as (peer, path):
-        asked = path.fast.build([RESTING] * count)
+        path.fast.build([RESTING] * count)
+        asked = path.fast.asked
         body = path.fast.body
         flight = path.fast.send()
         answers = await flight.answers
@@ -112,7 +113,8 @@ async def test_requests_one_after_another_use_one_connection() -> None:
 async def test_without_a_line_the_ordinary_client_sends_it_once() -> None:
     async with against_a_peer() as (peer, path):
         path.lines.close()
-        asked = path.fast.build([RESTING] * 2)
+        path.fast.build([RESTING] * 2)
+        asked = path.fast.asked
         body = path.fast.body
         flight = path.fast.send()
         assert flight.way is Way.ORDINARY
@@ -150,7 +152,7 @@ async def test_a_line_that_closed_before_is_not_written_to() -> None:
 async def test_a_line_that_idled_too_long_is_not_written_to() -> None:
     async with against_a_peer(lines={"refresh_ns": 3600 * SECOND}) as (peer, path):
         for kept in path.lines._kept:
-            kept.used_ns -= 2 * 3600 * SECOND
+            kept.fresh_until_ns -= 2 * 3600 * SECOND
         assert path.lines.ready_count() == 0
         flight = path.send(RESTING)
         assert flight.way is Way.ORDINARY
@@ -312,7 +314,9 @@ async def test_a_keep_alive_header_shortens_the_wait() -> None:
         path.lines.close()
         peer.trial = http(b"OK", "Keep-Alive: timeout=4, max=100")
         await until(lambda: path.lines.ready_count() == 2, "new lines")
-        assert [kept.refresh_ns for kept in path.lines._kept] == [2 * SECOND] * 2
+        for kept in path.lines._kept:
+            assert kept.fresh_until_ns - kept.due_ns == SECOND
+            assert kept.due_ns <= clock.monotonic_ns() + 2 * SECOND
 
 
 @pytest.mark.parametrize(

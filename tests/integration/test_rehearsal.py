@@ -114,7 +114,7 @@ async def test_it_takes_nothing_and_writes_nothing() -> None:
         for _ in range(500):
             rehearsal.run()
             rehearsal.account.balance.reserve(1_000)
-            path.request.touch()
+            path.fast.prepare()
         assert rehearsal.path.sent[Way.DIRECT] == 500
         await asyncio.sleep(0.05)
         after = (
@@ -133,7 +133,7 @@ async def test_it_signs_for_nobody() -> None:
         rehearsal.run()
         assert rehearsal.address != SIGNER.address
         head, _, body = rehearsal.written.partition(b"\r\n\r\n")
-        digests = [one.order_id for one in rehearsal.path._asked]
+        digests = [one.order_id for one in rehearsal.path.asked]
         for digest, item in zip(digests, json.loads(body), strict=True):
             assert item["order"]["maker"] == SIGNER.funder  # for what is not a secret, the same
             raw = bytes.fromhex(item["order"]["signature"][2:])
@@ -172,7 +172,7 @@ async def test_the_exchange_would_not_take_it() -> None:
 
 async def test_a_timer_rehearses_until_it_is_ended() -> None:
     async with rehearsing() as (peer, path, rehearsal):
-        timer = KeepWarm(rehearsal.run, path.request.touch, MS)
+        timer = KeepWarm(rehearsal.run, path.fast.prepare, MS)
         timer.begin()
         await until(lambda: timer.count >= 5, "rehearsals")
         flight = path.send(RESTING)

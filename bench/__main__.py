@@ -33,6 +33,7 @@ from bench import (
     bench_send,
     bench_sign,
     bench_sizing,
+    bench_tick,
 )
 from bench.inputs import Inputs, Run
 from bench.native import BENCH, compiled
@@ -144,6 +145,7 @@ SUITES: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "exchange": bench_exchange.rows,
     "feed": bench_feed.rows,
     "send": bench_send.rows,
+    "tick_to_trade": bench_tick.rows,
     "record": bench_record.rows,
     "journal": bench_journal.rows,
     "catalogue": bench_catalogue.rows,

@@ -189,6 +189,10 @@ class Request:
             raise errors.RangeError(f"post_only True goes with GTC and GTD, not with {order_type}")
         self._filled |= 1 << index
 
+    def clear(self) -> None:
+        """Forget the legs put since the last build."""
+        self._filled = 0
+
     def build(self, count: int, now_ms: int) -> memoryview:
         """
         Hash, sign and encode legs 0..count-1, and authenticate the body.

@@ -387,6 +387,7 @@ class FastPath:
         """
         self._whole, self._legs = None, ()
         request = self._request
+        request.clear()  # of a build that failed on the way
         put_leg = request.put_leg
         for index, leg in enumerate(legs):
             token, side, maker, taker, order_type, expiration_s, post_only = leg

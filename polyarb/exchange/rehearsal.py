@@ -17,12 +17,13 @@ from typing import Any, Final
 from polyarb import clock
 from polyarb.core.account import Account
 from polyarb.core.arena import Arena
+from polyarb.core.base import UINT64_MAX, integer
 from polyarb.core.digest import HmacKey
 from polyarb.core.request import Request, Token
 from polyarb.domain.answer import OrderAnswer
 from polyarb.domain.order import Order
 from polyarb.domain.wire import HttpResponse
-from polyarb.exchange.answers import Asked
+from polyarb.exchange.answers import SECOND, Asked
 from polyarb.exchange.auth import Credentials
 from polyarb.exchange.fastpath import FastPath, Leg, prepared_post
 from polyarb.exchange.signing import OrderSigner
@@ -173,7 +174,7 @@ class KeepWarm:
     ) -> None:
         self._rehearse = rehearse
         self._prepare = prepare
-        self._every_s = every_ns / 1e9
+        self._every_s = integer("every_ns", every_ns, 1, UINT64_MAX) / SECOND
         self._timer: asyncio.TimerHandle | None = None
         self.count = 0
 

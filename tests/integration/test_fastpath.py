@@ -173,6 +173,22 @@ async def test_a_spent_budget_sends_nothing() -> None:
         assert peer.posts == []
 
 
+async def test_a_build_that_failed_stands_in_no_ones_way() -> None:
+    async with against_a_peer() as (peer, path):
+        for wrong in (RESTING._replace(token=9), RESTING._replace(maker_amount=-1)):
+            with pytest.raises(errors.RangeError):
+                path.fast.build([RESTING, RESTING, wrong])
+            assert path.fast.asked == []
+            with pytest.raises(errors.RangeError, match="send without a build"):
+                path.fast.send()
+            assert [type(said) for said in await path.send(RESTING).answers] == [Accepted]
+        with pytest.raises(errors.RangeError, match="count 0"):
+            path.fast.build([])
+        with pytest.raises(errors.RangeError, match="index 15"):
+            path.fast.build([RESTING] * 16)
+        assert len(peer.posts) == 2
+
+
 async def test_what_was_built_is_sent_once() -> None:
     async with against_a_peer() as (peer, path):
         with pytest.raises(errors.RangeError, match="send without a build"):

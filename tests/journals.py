@@ -101,6 +101,8 @@ def one_of_each() -> list[record.Record]:
         record.Closed("b-1", record.Result.UNWOUND, 4_200_000, 24_690, 4_150_000, -74_690),
         settled("s-1", "submitted"),
         record.Note("reconcile", "a foreign order 0x9 is left alone"),
+        record.Planned("b-1", b"\x80"),
+        record.Happened("b-1", "Sent", b"\x90"),
     ]
 
 

@@ -48,6 +48,7 @@ DOORS = {
     "rich": ("control/", "monitor/"),
     "msgspec": (
         "control/config.py",
+        "control/ledger.py",
         "exchange/gamma.py",
         "exchange/client.py",
         "journal/record.py",

@@ -102,9 +102,7 @@ class Dealer:
         closed: Is told how a basket ended.
 
     Attributes:
-        outcomes: How baskets ended.
-        pnl_e6: What they earn at least, all together.
-        fee_e6: What they paid in fees at most.
+        results: How baskets ended, the last time: one may be opened again.
     """
 
     def __init__(
@@ -156,8 +154,7 @@ class Dealer:
             random=Random(),  # noqa: S311  (jitter)
         )
         self.user = UserFeed(user_ws_url, said, config_of_user)
-        self.outcomes: Counter[str] = Counter()
-        self.pnl_e6 = self.fee_e6 = 0
+        self.results: dict[str, Result] = {}
         self._count = 0
         self._run = secrets.token_hex(4)
 
@@ -223,9 +220,9 @@ class Dealer:
             self._raise_failures()
             self.executor.reconcile()
             with suppress(errors.RetryError, errors.DeniedError):
-                await self._reconcile_cash()
+                await self.reconcile_cash()
 
-    async def _reconcile_cash(self) -> None:
+    async def reconcile_cash(self) -> None:
         """Take the exchange's word for the cash, when nothing is under way that could blur it."""
         if self.executor.open_count:
             return
@@ -297,9 +294,7 @@ class Dealer:
 
     def _closed(self, plan: BasketPlan, result: Result) -> None:
         self._signals.ended(plan.relation, clock.monotonic_ns())
-        self.outcomes[result.outcome.value] += 1
-        self.pnl_e6 += result.pnl_e6
-        self.fee_e6 += result.fee_e6
+        self.results[plan.id] = result
         self._told_closed(plan, result)
 
     @property
@@ -333,7 +328,8 @@ class Dealer:
     def summary(self) -> dict[str, Any]:
         """Return what trading came to."""
         funds = self._account.balance.snapshot()
-        count = self.outcomes
+        results = self.results.values()
+        count = Counter(result.outcome.value for result in results)
         return {
             "executed": self._count,
             "complete": count[Outcome.COMPLETE.value],
@@ -343,8 +339,8 @@ class Dealer:
             "failed": count[Outcome.FAILED.value],
             "blocked": count[Outcome.BLOCKED.value],
             "open": self.executor.open_count,
-            "pnl_e6": self.pnl_e6,
-            "fee_e6_at_most": self.fee_e6,
+            "pnl_e6": sum(result.pnl_e6 for result in results),
+            "fee_e6_at_most": sum(result.fee_e6 for result in results),
             "balance_e6": funds.available_e6,
             "held_e6": funds.held_e6,
         }

@@ -107,22 +107,24 @@ class JournalLedger:
 
     def close(self, plan: BasketPlan, result: Result) -> None:
         """Record how a basket ended."""
-        spent, received = max(result.spent_e6, 0), max(-result.spent_e6, 0)
-        stranded = result.outcome is Outcome.STRANDED
-        self._append(
-            record.Closed(
-                basket=plan.id,
-                result=_RESULTS[result.outcome],
-                cost_e6=spent,
-                fee_e6=result.fee_e6,
-                proceeds_e6=received,
-                pnl_e6=result.pnl_e6,
-                exposure_e6=max(0, -result.pnl_e6) if stranded else 0,
-            )
-        )
+        self._append(closed(plan, result))
 
     def _append(self, entry: Record) -> None:
         self._journal.append(entry, self._wall_ns())
+
+
+def closed(plan: BasketPlan, result: Result) -> record.Closed:
+    """Return what is recorded of an end."""
+    stranded = result.outcome is Outcome.STRANDED
+    return record.Closed(
+        basket=plan.id,
+        result=_RESULTS[result.outcome],
+        cost_e6=max(result.spent_e6, 0),
+        fee_e6=result.fee_e6,
+        proceeds_e6=max(-result.spent_e6, 0),
+        pnl_e6=result.pnl_e6,
+        exposure_e6=max(0, -result.pnl_e6) if stranded else 0,
+    )
 
 
 def _leg(plan: BasketPlan, order: Any) -> record.Leg:
@@ -194,11 +196,13 @@ class Recorded:
     What the journal has of a basket.
 
     Attributes:
-        closed: It came to its end, at least once.
+        ended: How it ended, the last time; it may have been opened again.
+        closed: Nothing has come since.
     """
 
     plan: BasketPlan
     events: list[Event] = field(default_factory=list)
+    ended: record.Closed | None = None
     closed: bool = False
 
 
@@ -224,15 +228,25 @@ def baskets(entries: Iterable[Entry]) -> dict[str, Recorded]:
                     raise errors.JournalCorruptError(f"record {entry.seq}: {kind} of {basket!r}")
                 found[basket].events.append(_decoded(entry, event, _KINDS[kind]))
                 found[basket].closed = False
-            case record.Closed(basket=basket) if basket in found:
+            case record.Closed(basket=basket) as ended if basket in found:
+                found[basket].ended = ended
                 found[basket].closed = True
     return found
 
 
 def machines(found: dict[str, Recorded]) -> list[Machine]:
-    """Return the machines of the baskets that are not over, as their records leave them."""
-    made = (recover(each.plan, each.events) for each in found.values() if not each.closed)
-    return [machine for machine in made if not machine.over]
+    """
+    Return the machines of the baskets that are not over, as their records leave them.
+
+    One is over whose end is on record as it is: a kill may have come before that was written.
+    """
+    made = []
+    for each in found.values():
+        if not each.closed:
+            machine = recover(each.plan, each.events)
+            if not machine.over or closed(each.plan, machine.result) != each.ended:
+                made.append(machine)
+    return made
 
 
 def _decoded(entry: Entry, data: bytes, kind: type[_T]) -> _T:

@@ -13,7 +13,7 @@ from typing import Final
 from polyarb import errors
 from polyarb.core.account import Account, Reason
 from polyarb.domain import answer
-from polyarb.domain.basket import BasketPlan, BasketState, Order, Purpose, Result, TradeStatus
+from polyarb.domain.basket import BasketPlan, Order, Purpose, Result, TradeStatus
 from polyarb.domain.order import Side
 from polyarb.domain.report import Fill, OrderReport, TradeReport
 from polyarb.domain.report import OrderStatus as Reported
@@ -87,9 +87,10 @@ class Flight:
         batches: Signed and not sent yet, by their orders.
         timer: Of its last `Wait`.
         counted: It is one of the breaker's open positions.
+        pnl_e6: What the breaker was told that it earned: it may be over more than once.
     """
 
-    __slots__ = ("batches", "busy", "counted", "machine", "queue", "timer")
+    __slots__ = ("batches", "busy", "counted", "machine", "pnl_e6", "queue", "timer")
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -98,6 +99,7 @@ class Flight:
         self.timer: Timer | None = None
         self.counted = False
         self.busy = False
+        self.pnl_e6 = 0
 
 
 class Executor:
@@ -151,12 +153,18 @@ class Executor:
         self._tell(flight, Begin())
 
     def adopt(self, machine: Machine) -> None:
-        """Take up a basket that another process left; its held cash is held already."""
+        """
+        Take up a basket that another process left; its held cash is held already.
+
+        One whose last fact was recorded, but not its end, has only that to come.
+        """
         flight = self.flights[machine.plan.id] = Flight(machine)
         for tracked in machine.basket.orders:
             self._of_order[tracked.order.id] = flight
-        if machine.basket.state is not BasketState.CLOSED:
-            self._count(flight)
+        if machine.over:
+            self._close(flight, machine.result)
+            return
+        self._count(flight)
         self._tell(flight, Restarted())
 
     def halt(self) -> None:
@@ -376,9 +384,10 @@ class Executor:
         if flight.counted:
             flight.counted = False
             self._account.breaker.position_closed()
-        if result.pnl_e6:
+        if result.pnl_e6 != flight.pnl_e6:
             day = self._pace.wall_ns() // DAY_NS
-            self._account.breaker.record_pnl(result.pnl_e6, day, now_ns)
+            self._account.breaker.record_pnl(result.pnl_e6 - flight.pnl_e6, day, now_ns)
+            flight.pnl_e6 = result.pnl_e6
         self._ledger.close(machine.plan, result)
         self._pace.call_later(FORGET_NS, lambda: self._forget(flight))
         self._closed(machine.plan, result)

@@ -37,7 +37,7 @@ from polyarb.feed import socket
 from polyarb.feed.user import Session as UserSession
 from polyarb.feed.user import UserConfig, UserFeed
 from polyarb.journal.follower import Follower
-from polyarb.journal.writer import Journal
+from polyarb.journal.writer import Fsync, Journal
 from polyarb.risk.sizing import Plan
 
 MS: Final = 1_000_000
@@ -127,7 +127,7 @@ class Dealer:
         self._session = Session()
         self._port = HttpPort(self._session, clob_url)
         self.client = TradingClient(self._port, signer=signer, credentials=credentials)
-        self._journal = Journal(folder, clock.wall_ns())
+        self._journal = Journal(folder, clock.wall_ns(), fsync=Fsync(config.journal.fsync))
         self._signals: Signals[None] = Signals(SIGNALS, config.execution.cooldown_ms * MS)
         self._ledger = JournalLedger(
             self._journal, account, api_key=credentials.api_key, wall_ns=clock.wall_ns
@@ -185,6 +185,7 @@ class Dealer:
         held_e6 = sum(machine.basket.held_e6 for machine in found)
         cash_e6 = (await self.client.balance(refresh=True)).units
         self._account.balance.restore(max(cash_e6, held_e6), held_e6)
+        self._ledger.reconciled()
         await self._port.warm(CONNECTIONS)
         for machine in found:
             self._signals.begin(machine.plan.relation)
@@ -212,6 +213,8 @@ class Dealer:
             async with asyncio.timeout(within_s):
                 while self.executor.open_count:
                     await asyncio.sleep(0.02)
+                with suppress(errors.RetryError, errors.DeniedError):
+                    await self.reconcile_cash()
 
     async def _refresh(self) -> None:
         """Ask for what nobody may have told: orders in doubt, and the cash there is."""
@@ -229,6 +232,7 @@ class Dealer:
         units = (await self.client.balance(refresh=True)).units
         if not self.executor.open_count:
             self._account.balance.reconcile(units)
+            self._ledger.reconciled()
 
     async def _tend(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 The executor's ledger in the trade journal, and baskets out of it again.
 
 Two things are written of a fact: what a restart needs, exactly (`Planned`, `Happened`), and what
-people and the database read (`Intent`, `Answer`, `Fill`, …).
+people and the database read (`Intent`, `Answer`, `Fill`, `Cash`, …).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
+from msgspec import structs
 
 from polyarb import errors
 from polyarb.control.trader import Signed
@@ -19,9 +20,10 @@ from polyarb.domain.order import Side
 from polyarb.execution import events
 from polyarb.execution.events import Event
 from polyarb.execution.machine import Machine, recover
-from polyarb.execution.ports import Batch
+from polyarb.execution.ports import Batch, CashChange
 from polyarb.journal import record
-from polyarb.journal.record import Entry, Leg, Record
+from polyarb.journal.record import Cash, Entry, Leg, Record, Settled
+from polyarb.journal.record import CashChange as CashMove
 from polyarb.journal.writer import Journal
 
 _KINDS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_args(events.Event)}
@@ -64,6 +66,8 @@ class JournalLedger:
         self._wall_ns = wall_ns
         self._legs: dict[str, Leg] = {}
         self._planned: set[str] = set()
+        self._cash: list[Cash] = []
+        self._cash_e6 = 0
 
     def intend(self, plan: BasketPlan, batch: Batch, first: bool) -> None:
         """Record orders, and with the first the plan, before any of it is sent."""
@@ -86,15 +90,53 @@ class JournalLedger:
                 reserved_e6=plan.hold_e6 if first else 0,
             )
         )
-        self.record(plan, events.Journaled(batch.orders))
+        self._happened(plan, events.Journaled(batch.orders))
 
     def record(self, plan: BasketPlan, event: Event) -> None:
         """Record a fact, for the restart and for people."""
-        if plan.id in self._planned:  # before that there is nothing to restart
-            self._append(record.Happened(plan.id, type(event).__name__, _encode(event)))
+        self._flush()
+        self._happened(plan, event)
         shown = _shown(plan, event, self._legs, self._wall_ns())
         if shown is not None:
             self._append(shown)
+
+    def _happened(self, plan: BasketPlan, event: Event) -> None:
+        if plan.id in self._planned:  # before that there is nothing to restart
+            self._append(record.Happened(plan.id, type(event).__name__, _encode(event)))
+
+    def cash(self, basket: str, change: CashChange, amount_e6: int) -> None:
+        """
+        Record that the account's cash was moved.
+
+        What is held for a basket is written after its orders are sent: the plan says it as well.
+        """
+        self._cash.append(self._moved(record.CashChange(change.value), amount_e6, basket))
+        if change is not CashChange.RESERVED:
+            self._flush()
+
+    def reconciled(self) -> None:
+        """Record that the account has taken the exchange's word, where that was another."""
+        before_e6 = self._cash_e6
+        found = self._moved(record.CashChange.RECONCILED, 0, "")
+        if self._cash_e6 != before_e6:
+            self._cash.append(structs.replace(found, amount_e6=self._cash_e6 - before_e6))
+        self._flush()
+
+    def settled(self, step: Settled) -> None:
+        """Record a step of turning tokens into cash."""
+        self._flush()
+        self._append(step)
+
+    def _moved(self, change: CashMove, amount_e6: int, basket: str) -> Cash:
+        funds = self._account.balance.snapshot()
+        self._cash_e6 = funds.cash_e6
+        free_e6 = funds.cash_e6 - funds.held_e6
+        return record.Cash(change, amount_e6, free_e6, funds.held_e6, basket)
+
+    def _flush(self) -> None:
+        for each in self._cash:
+            self._append(each)
+        self._cash.clear()
 
     def resume(self, entries: Iterable[Entry]) -> None:
         """Know the baskets and orders of earlier processes."""
@@ -104,9 +146,12 @@ class JournalLedger:
                     self._planned.add(basket)
                 case record.Intent(legs=legs):
                     self._legs.update({leg.order_id: leg for leg in legs})
+                case record.Cash(balance_e6=free, held_e6=held):
+                    self._cash_e6 = free + held
 
     def close(self, plan: BasketPlan, result: Result) -> None:
         """Record how a basket ended."""
+        self._flush()
         self._append(closed(plan, result))
 
     def _append(self, entry: Record) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from polyarb.control.config import Config, usd_e6
 from polyarb.control.dealer import Dealer
 from polyarb.control.engine import Decision, Engine
 from polyarb.control.markets import CLOB_URL, GAMMA_URL
+from polyarb.control.projection import Projection, database_url
 from polyarb.core.account import Account
 from polyarb.core.book import Books
 from polyarb.detection import custom
@@ -39,6 +40,7 @@ from polyarb.exchange.discovery import Discovery
 from polyarb.exchange.gamma import read_file
 from polyarb.exchange.signing import OrderSigner
 
+JOURNAL: Final = "journal"
 MARKET_WS_URL: Final = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
 
 
@@ -83,6 +85,7 @@ async def _run(given: argparse.Namespace, config: Config) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end, number)
     async with _urls(given, config) as urls, _client(urls) as client:
+        folder = _folder(given, config, urls)
         discovery, catalog = await _catalog(config, client)
         universe = _universe(config)
         selected = universe.select(catalog.events.values(), clock.wall_ms())
@@ -96,7 +99,7 @@ async def _run(given: argparse.Namespace, config: Config) -> int:
             build=_builder(config, catalog),
             client=client,
             market_ws_url=urls.market_ws,
-            dealer=_dealer(given, config, urls),
+            dealer=_dealer(given, config, urls, folder),
             say=_say,
             on_signal=partial(_signal, _named(catalog), set())
             if not given.json
@@ -106,7 +109,8 @@ async def _run(given: argparse.Namespace, config: Config) -> int:
         began_ns = clock.monotonic_ns()
         gc.collect()
         gc.freeze()  # what there is now stays
-        await engine.run(stop, given.duration)
+        async with _projection(config, folder):
+            await engine.run(stop, given.duration)
         done = {
             "mode": given.mode,
             "seed": given.seed,
@@ -138,12 +142,31 @@ async def _urls(given: argparse.Namespace, config: Config) -> AsyncIterator[Urls
         )
 
 
+def _folder(given: argparse.Namespace, config: Config, urls: Urls) -> Path | None:
+    """Return the run's folder, made; None for a run that does not trade."""
+    if urls.told is None or not config.execution.trading:
+        return None
+    folder: Path = given.run_dir or Path("runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    folder.mkdir(parents=True, exist_ok=True)
+    _say(f"the journal is in {folder}")
+    return folder
+
+
+def _projection(config: Config, folder: Path | None) -> AbstractAsyncContextManager[object]:
+    """Return what writes the run's database, if there is to be one."""
+    if folder is None or not config.database.url:
+        return nullcontext()
+    url = database_url(config.database.url, folder)
+    sync = config.journal.fsync == "interval"
+    return Projection(folder / JOURNAL, url, sync=sync, say=_say)
+
+
 def _dealer(
-    given: argparse.Namespace, config: Config, urls: Urls
+    given: argparse.Namespace, config: Config, urls: Urls, folder: Path | None
 ) -> Callable[[Account, Books, Registry], Dealer] | None:
     """Return what makes the dealer: on the embedded exchange, with the account it was born with."""
     told = urls.told
-    if told is None or not config.execution.trading:
+    if told is None or folder is None:
         return None
     born = told["account"]
     signer = OrderSigner(
@@ -153,9 +176,6 @@ def _dealer(
         chain_id=told["chain_id"],
     )
     keys = Credentials(born["api_key"], born["api_secret"], born["api_passphrase"])
-    folder = given.run_dir or Path("runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    folder.mkdir(parents=True, exist_ok=True)
-    _say(f"the journal is in {folder}")
 
     def make(account: Account, books: Books, registry: Registry) -> Dealer:
         return Dealer(
@@ -167,7 +187,7 @@ def _dealer(
             account=account,
             books=books,
             registry=registry,
-            folder=folder / "journal",
+            folder=folder / JOURNAL,
             say=_say,
             closed=_closed if not given.json else lambda plan, result: None,
         )

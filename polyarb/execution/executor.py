@@ -57,7 +57,7 @@ from polyarb.execution.events import (
     Traded,
 )
 from polyarb.execution.machine import Machine
-from polyarb.execution.ports import Batch, Books, Ledger, Pace, Timer, Trader
+from polyarb.execution.ports import Batch, Books, CashChange, Ledger, Pace, Timer, Trader
 
 DAY_NS: Final = 86_400_000_000_000
 FORGET_NS: Final = 600_000_000_000
@@ -273,15 +273,27 @@ class Executor:
                 self._reserve(flight, cash)
             case Release(cash_e6=cash):
                 self._account.balance.release(cash)
+                self._moved(flight, CashChange.RELEASED, cash)
             case Commit(cash_e6=cash, held_e6=held):
                 self._commit(flight, cash, held)
             case Credit(cash_e6=cash, hold=hold):
                 self._credit(flight, cash, hold=hold)
 
+    def _moved(self, flight: Flight, change: CashChange, cash_e6: int) -> None:
+        self._ledger.cash(flight.machine.plan.id, change, cash_e6)
+
+    def _hold(self, flight: Flight, cash_e6: int) -> None:
+        self._account.balance.reserve(cash_e6)
+        self._moved(flight, CashChange.RESERVED, cash_e6)
+
+    def _spend(self, flight: Flight, cash_e6: int) -> None:
+        self._account.balance.commit(cash_e6)
+        self._moved(flight, CashChange.COMMITTED, cash_e6)
+
     def _reserve(self, flight: Flight, cash_e6: int) -> None:
         try:
             self._account.breaker.require(self._pace.monotonic_ns())
-            self._account.balance.reserve(cash_e6)
+            self._hold(flight, cash_e6)
         except errors.RefusedError as error:
             short = cash_e6 if isinstance(error, errors.FundsError) else 0
             flight.queue.append(ReserveRefused(short))
@@ -289,22 +301,22 @@ class Executor:
             flight.queue.append(Reserved())
 
     def _commit(self, flight: Flight, cash_e6: int, held_e6: int) -> None:
-        balance = self._account.balance
         if held_e6:
-            balance.commit(held_e6)
+            self._spend(flight, held_e6)
         more = cash_e6 - held_e6
         if more > 0:  # the exchange traded what it had said it would not
             try:
-                balance.reserve(more)
-                balance.commit(more)
+                self._hold(flight, more)
+                self._spend(flight, more)
             except errors.FundsError:
                 self._alert(f"basket {flight.machine.plan.id} spent {more} more than there was")
 
     def _credit(self, flight: Flight, cash_e6: int, *, hold: bool) -> None:
         self._account.balance.credit(cash_e6)
+        self._moved(flight, CashChange.CREDITED, cash_e6)
         if hold:
             try:
-                self._account.balance.reserve(cash_e6)
+                self._hold(flight, cash_e6)
             except errors.FundsError:
                 flight.queue.append(ReserveRefused(cash_e6))
 

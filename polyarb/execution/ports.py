@@ -5,12 +5,22 @@ Nothing here blocks: what takes time answers later, through the callable that it
 """
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from polyarb.domain.answer import CancelAnswer, OrderAnswer
 from polyarb.domain.basket import BasketPlan, Order, Result
 from polyarb.domain.report import OrderReport, TradeReport
 from polyarb.execution.events import Book, Event
+
+
+class CashChange(StrEnum):
+    """What happens to collateral."""
+
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    RELEASED = "released"
+    CREDITED = "credited"
 
 
 class Batch(Protocol):
@@ -55,6 +65,9 @@ class Ledger(Protocol):
 
     def close(self, plan: BasketPlan, result: Result) -> None:
         """Record the end."""
+
+    def cash(self, basket: str, change: CashChange, amount_e6: int) -> None:
+        """Record that the account's cash was moved for a basket."""
 
 
 class Books(Protocol):

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,48 @@ def test_it_trades_and_accounts_for_every_basket(tmp_path: Path) -> None:
     assert len(found) == traded["executed"] - traded["blocked"]
     assert all(each.closed for each in found.values())
     assert "ledger check   OK" in err
+    check_database(tmp_path / "run" / "trades.db", traded)
+
+
+def check_database(path: Path, traded: dict[str, Any]) -> None:
+    """Hold the database of a run against its summary."""
+    with closing(sqlite3.connect(path)) as database:
+
+        def rows(text: str) -> list[tuple[Any, ...]]:
+            return database.execute(text).fetchall()
+
+        assert rows("SELECT count(*) FROM baskets WHERE state = 'closed'") == [
+            (traded["executed"],)
+        ]
+        assert rows("SELECT sum(pnl_e6) FROM baskets") == [(traded["pnl_e6"],)]
+        assert rows("SELECT count(*) FROM fills WHERE state = 'CONFIRMED'")[0][0] > 0
+        moves = rows("SELECT change, amount_e6, balance_e6, held_e6 FROM cash ORDER BY seq")
+    free_e6 = held_e6 = 0
+    for change, amount_e6, free_then_e6, held_then_e6 in moves:
+        held_e6 += {"reserved": 1, "committed": -1, "released": -1}.get(change, 0) * amount_e6
+        sign = {"reserved": -1, "released": 1, "credited": 1, "reconciled": 1}.get(change, 0)
+        free_e6 += sign * amount_e6
+        assert (free_e6, held_e6) == (free_then_e6, held_then_e6), change
+    assert (free_e6, held_e6) == (traded["balance_e6"], 0)
+    assert {change for change, *_ in moves} >= {"reserved", "committed", "reconciled"}
+
+
+def test_a_database_that_cannot_be_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
+    url = "postgresql://someone:hunter2@127.0.0.1:1/nowhere"
+    arguments = ("--duration", "2", "--json")
+    code, out, err = ended(started(tmp_path, *arguments, POLYARB_DATABASE_URL=url))
+    assert code == 0, err
+    assert told(out)["trading"]["open"] == 0
+    assert "polyarb: database: " in err
+    assert "hunter2" not in out + err
+    assert "Traceback" not in err
+
+
+def test_without_a_database_there_is_the_journal_alone(tmp_path: Path) -> None:
+    code, _, err = ended(started(tmp_path, "--duration", "1", POLYARB_DATABASE_URL=""))
+    assert code == 0, err
+    assert not (tmp_path / "run" / "trades.db").exists()
+    assert (tmp_path / "run" / "journal").exists()
 
 
 def test_detection_alone_is_a_mode_of_its_own(tmp_path: Path) -> None:

@@ -351,11 +351,11 @@ def _fail(_: Fault, __: Trade, steps: Steps) -> Steps:
 
 
 def _retry(fault: Fault, _: Trade, steps: Steps) -> Steps:
-    first = steps[0][0]
-    end = "FAILED" if steps[0][1] == "FAILED" else fault.values["end"]
-    if end == "FAILED":
-        return ((first, "RETRYING"), (fault.ns(), end))
-    return ((first, "RETRYING"), (fault.ns(), end), *steps[1:])
+    first, then = steps[0]
+    fails = fault.values["end"] == "FAILED" or any(status == "FAILED" for _, status in steps)
+    if fails:  # whichever fault says so: what is MINED never fails
+        return ((first, "RETRYING"), (fault.ns(), "FAILED"))
+    return ((first, "RETRYING"), (fault.ns(), then), *steps[1:])
 
 
 def _linger(fault: Fault, _: Trade, steps: Steps) -> Steps:

@@ -375,6 +375,18 @@ def test_a_trade_settles_otherwise(rig, name, values, seen, shares):
     rig.venue.check()
 
 
+@pytest.mark.parametrize("ends", [("FAILED", "MINED"), ("MINED", "FAILED")])
+def test_a_trade_that_two_faults_concern_does_not_fail_once_it_is_mined(rig, ends):
+    sink, _ = rig.client.listen()
+    for end in ends:
+        rig.fault("trade_retrying", end=end, seconds=2)
+    rig.take()
+    rig.wait(30)
+    assert statuses(sink)[-1] == "FAILED"
+    assert "MINED" not in statuses(sink)
+    assert rig.client.wallet.tokens(YES) == 0
+
+
 def test_trades_among_participants_do_not_fail(rig):
     rig.fault("trade_failed")
     rig.maker.buy(YES, 5_200, 10)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -109,15 +110,16 @@ class ExchangeTrader:
             answers = await self._client.post(
                 batch.signed, order_type=batch.orders[0].style, urgent=urgent
             )
+            answered(answers)
             if any(isinstance(a, Refused) and a.reason is Reason.VERSION for a in answers):
                 await self._learn_generation()
-            answered(answers)
 
         self._spawn(post())
 
     async def _learn_generation(self) -> None:
-        version = await self._client.version()
-        self.generation = Generation.V1 if version == 1 else Generation.V2
+        with suppress(errors.PolyarbError):  # the next refusal asks again
+            version = await self._client.version()
+            self.generation = Generation.V1 if version == 1 else Generation.V2
 
     def cancel(self, order_ids: Sequence[str], answered: Callable[[CancelAnswer], None]) -> None:
         """Cancel orders."""

@@ -87,14 +87,14 @@ class Rig:
 
     def __init__(
         self,
-        scenario: str = "still",
+        scenario: str | scenarios.Scenario = "still",
         signature_type: int = 3,
         *,
         venue: Mapping[str, Any] | None = None,
         market_with: Callable[[Market], object] | None = None,
         **options: Any,
     ) -> None:
-        chosen = scenarios.find(scenario)
+        chosen = scenarios.find(scenario) if isinstance(scenario, str) else scenario
         config = msgspec.structs.replace(chosen.venue, **(venue or {}))
         self.port = InProcessVenue(
             msgspec.structs.replace(chosen, venue=config),

@@ -358,9 +358,13 @@ class World:
 
     def submit(self, plan: BasketPlan) -> None:
         """Let the present life trade a plan, if there is one."""
-        if not self.life.dead:
-            self.submitted += 1
-            self.life.executor.submit(plan)
+        if self.life.dead:
+            return
+        self.submitted += 1
+        executor, most = self.life.executor, self.limits.open_positions
+        executor.submit(plan)
+        if executor.flights[plan.id].machine.basket.orders:
+            assert most is None or executor.open_count <= most, "one open basket too many"
 
     def restart(self, after_s: float = 1.0) -> None:
         """Kill the engine, if it lives, and start another in so many seconds."""

@@ -327,6 +327,7 @@ def check(world: World) -> Counter[str]:
         if states.get(name, BasketState.CLOSED) is BasketState.CLOSED:
             assert found[name].closed or machine.basket.state is BasketState.CLOSED, name
             assert loss_e6(machine.plan, machine.holding) <= machine.plan.loss_cap_e6, name
+            assert machine.holding.spent_e6 <= machine.plan.hold_e6, name
             assert not machine.open_ids
         else:
             assert name in stranded, (name, machine.basket.state)
@@ -384,3 +385,5 @@ def _same_cash(world: World, machines: Sequence[Machine]) -> None:
     spent = world.begun_e6 - world.wallet.cash_e6
     # Fees are bounded, not known, and each fill's cash was rounded against us.
     assert spent <= told <= spent + fees + 10 * len(trades), (spent, told, fees)
+    if not world.lives:  # a restart begins with what the exchange says
+        assert world.life.account.balance.snapshot().cash_e6 == world.begun_e6 - told

@@ -149,7 +149,6 @@ class Executor:
         if plan.id in self.flights:
             raise errors.RangeError(f"basket {plan.id} is known already")
         flight = self.flights[plan.id] = Flight(Machine(plan))
-        self._count(flight)
         self._tell(flight, Begin())
 
     def adopt(self, machine: Machine) -> None:
@@ -164,7 +163,6 @@ class Executor:
         if machine.over:
             self._close(flight, machine.result)
             return
-        self._count(flight)
         self._tell(flight, Restarted())
 
     def halt(self) -> None:
@@ -233,6 +231,7 @@ class Executor:
                     self._do(flight, action)
         finally:
             flight.busy = False
+        self._count(flight)
 
     def _do(self, flight: Flight, action: Action) -> None:
         match action:
@@ -384,8 +383,10 @@ class Executor:
         flight.timer = self._pace.call_later(wait_ns, due)
 
     def _count(self, flight: Flight) -> None:
-        flight.counted = True
-        self._account.breaker.position_opened()
+        """Count a basket from when it was let through, or opened again, until it is over."""
+        if not flight.counted and not flight.machine.over:
+            flight.counted = True
+            self._account.breaker.position_opened()
 
     def _close(self, flight: Flight, result: Result) -> None:
         machine = flight.machine

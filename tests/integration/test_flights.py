@@ -6,11 +6,15 @@ says how many worlds are tried here, and ``POLYARB_FLIGHT_SEED`` which is the fi
 """
 
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from flights import World
+from flights import LIMITS, World
 from trials import Tally, check, fly
+
+from polyarb.domain.basket import Outcome
 
 WORLDS = int(os.environ.get("POLYARB_FLIGHT_WORLDS", "12"))
 FIRST = int(os.environ.get("POLYARB_FLIGHT_SEED", "1"))
@@ -35,3 +39,15 @@ def test_answers_are_told_though_nobody_says_which_orders_are_taken(tmp_path: Pa
     world.play()
     assert "GET /version" in world.rig.asked
     assert check(world) == {"failed": 1}
+
+
+def test_as_many_baskets_are_open_as_the_breaker_allows(tmp_path: Path) -> None:
+    world = World(tmp_path / "journal", 1, limits=replace(LIMITS, open_positions=2))
+    legs = [(world.rig.market, 0), (world.rig.market, 1)]
+    plans = [world.plan(legs, 10_000_000) for _ in range(4)]
+    for at_s, plan in zip((0.1, 0.1, 0.1, 30), plans, strict=True):
+        assert plan
+        world.at(at_s, partial(world.submit, plan))
+    world.play()
+    assert check(world) == {"complete": 3, "blocked": 1}
+    assert world.results["b3"].outcome is Outcome.BLOCKED

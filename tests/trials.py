@@ -163,9 +163,9 @@ def _world(folder: Path, seed: int, random: Random) -> World:
         PRESETS["still"],
         levels=random.choice((3, 6)),
         shares=random.choice((40.0, 150.0)),
-        activity=random.choice((0.02, 0.02, 0.5)),
-        news=random.choice((0.0, 0.5, 0.5, 5.0)),
-        takers=random.choice((0.0, 1.0)),
+        activity=random.choice((0.02, 0.02, 0.02, 0.02, 0.5)),
+        news=random.choice((0.0, 0.2, 0.2, 0.2, 3.0)),
+        takers=random.choice((0.0, 0.0, 1.0)),
     )
     return World(
         folder,
@@ -231,11 +231,11 @@ class _Trial:
         """Plan something that goes wrong."""
         world, random = self.world, self.random
         chance = random.random()
-        if chance < 0.2:
+        if chance < 0.15:
             self._later(KILL, lambda: world.restart(random.choice((0.0, 0.3, 5.0))))
-        elif chance < 0.25:
+        elif chance < 0.2:
             self._later(HALT, world.halt)
-        elif chance < 0.3:
+        elif chance < 0.25:
             self._later(JUMP, self._jump)
         else:
             name, members = random.choice(random.choice(FAULTS))

@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
 def _flown(seeds: Iterator[int], options: argparse.Namespace) -> Iterator[tuple[Tally | None, str]]:
     """Yield (tally, "") or (None, error) of worlds, until there are enough baskets."""
     baskets = 0
-    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=50) as pool:
+    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=400) as pool:
         running: set[Future[tuple[Tally | None, str]]] = set()
         while True:
             enough = options.worlds is None and baskets >= options.baskets

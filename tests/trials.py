@@ -228,23 +228,33 @@ class _Trial:
             world.at(random.uniform(0, 3), self._submit)
 
     def _spoil(self) -> None:
-        """Plan something that goes wrong."""
-        world, random = self.world, self.random
+        """Plan something that goes wrong, or two things that do together."""
+        random = self.random
         chance = random.random()
         if chance < 0.15:
-            self._later(KILL, lambda: world.restart(random.choice((0.0, 0.3, 5.0))))
+            self._later(KILL, lambda: self.world.restart(random.choice((0.0, 0.3, 5.0))))
         elif chance < 0.2:
-            self._later(HALT, world.halt)
+            self._later(HALT, self.world.halt)
         elif chance < 0.25:
             self._later(JUMP, self._jump)
+        elif chance < 0.3:  # neither the answer nor the socket tells
+            self._fault(random.choice(REQUESTS))
+            self._fault(("user_event_missing", {}))
+        elif chance < 0.35:  # stopped while one leg is missing
+            self._fault(random.choice(TRADES))
+            self._later(HALT, self.world.halt)
         else:
-            name, members = random.choice(random.choice(FAULTS))
-            most_s = 4 if name in MODES else 20
-            lasts = {} if name in AT_ONCE else {"for_s": random.uniform(0.5, most_s)}
-            more = {"reason": random.choice([*REFUSALS])} if name == "leg_refused" else {}
-            begun_s = (world.rig.now_ns - world.rig.venue.start_ns) / SECOND
-            at_s = begun_s + random.choice((0, random.uniform(0, 3)))
-            world.rig.fault(name, **members, **more, **lasts, at_s=at_s)
+            self._fault(random.choice(random.choice(FAULTS)))
+
+    def _fault(self, fault: Fault) -> None:
+        world, random = self.world, self.random
+        name, members = fault
+        most_s = 4 if name in MODES else 20
+        lasts = {} if name in AT_ONCE else {"for_s": random.uniform(0.5, most_s)}
+        more = {"reason": random.choice([*REFUSALS])} if name == "leg_refused" else {}
+        begun_s = (world.rig.now_ns - world.rig.venue.start_ns) / SECOND
+        at_s = begun_s + random.choice((0, random.uniform(0, 3)))
+        world.rig.fault(name, **members, **more, **lasts, at_s=at_s)
 
     def _later(self, name: str, act: Any) -> None:
         self.faults[name] += 1
@@ -274,9 +284,20 @@ class _Trial:
                 timeout_ns=random.choice((1, 3, 10)) * SECOND,
             )
             if plan is not None and all(leg.maker_e6 >= 1_000_000 for leg in plan.legs):
+                if plan.style is OrderType.GTC and random.random() < 0.5:
+                    plan = self._patient(plan)
                 valued = self._valued(plan)  # it may be sent late, by prices that were
                 world.at(random.choice((0, 0, 0.3, 2)), partial(world.submit, valued))
                 return
+
+    def _patient(self, plan: BasketPlan) -> BasketPlan:
+        """Return the plan with a leg that rests, since it offers a tick less than is asked."""
+        index = self.random.randrange(len(plan.legs))
+        leg = plan.legs[index]
+        limit_e4 = max(leg.tick_e4, leg.limit_e4 - leg.tick_e4)
+        cost_e6 = limit_e4 * leg.shares_e6 // 10_000
+        rests = replace(leg, limit_e4=limit_e4, maker_e6=cost_e6, cost_e6=cost_e6)
+        return replace(plan, legs=(*plan.legs[:index], rests, *plan.legs[index + 1 :]))
 
     def _valued(self, plan: BasketPlan) -> BasketPlan:
         """Return the plan with a payoff that is worth it, and a cap."""
@@ -332,8 +353,7 @@ def check(world: World) -> Counter[str]:
         else:
             assert name in stranded, (name, machine.basket.state)
     murky = [machine for machine in stranded.values() if machine.open_ids]
-    open_ids = {each for machine in murky for each in machine.open_ids}
-    assert world.wallet.orders.keys() <= open_ids, "orders rest"
+    assert not world.wallet.orders, "orders rest, if only of a basket that is stranded"
     _same_tokens(world, machines.values(), {leg.token for m in murky for leg in m.plan.legs})
     if not murky:
         _same_cash(world, machines.values())

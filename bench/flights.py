@@ -3,7 +3,7 @@ Fly random baskets through random faults, in virtual time: ``python -m bench.fli
 
 Nothing is measured against anything: the question is whether every promise holds, however often
 one looks. Each world is a trial of ``tests/trials.py``, and a failure prints the seed that repeats
-it. The exit code is 1 if there was any.
+it; it ends after `FAILED_MOST` of them. The exit code is 1 if there was any.
 """
 
 import argparse
@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from trials import Tally, fly
 
+FAILED_MOST: Final = 20
 SHARED: Final = Path("/dev/shm")  # noqa: S108  (journals of worlds that end with the process)
 
 
@@ -40,6 +41,8 @@ def main() -> int:
         if tally is None:
             failed += 1
             print(error, file=sys.stderr, flush=True)
+            if failed == FAILED_MOST:
+                break
         else:
             done.update(worlds=tally.worlds, baskets=tally.baskets)
             outcomes += tally.outcomes

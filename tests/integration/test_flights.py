@@ -6,6 +6,8 @@ says how many worlds are tried here, and ``POLYARB_FLIGHT_SEED`` which is the fi
 """
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,3 +53,16 @@ def test_as_many_baskets_are_open_as_the_breaker_allows(tmp_path: Path) -> None:
     world.play()
     assert check(world) == {"complete": 3, "blocked": 1}
     assert world.results["b3"].outcome is Outcome.BLOCKED
+
+
+def test_the_runner_says_what_became_of_everything() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.flights", "--worlds", "1"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert " baskets in 1 worlds" in run.stdout
+    assert "worlds in which a promise was broken: 0" in run.stdout

@@ -86,11 +86,12 @@ class ExchangeTrader:
         leg, signer = plan.legs[order.leg], self._signer
         token = int(leg.token)
         is_wallet = signer.signature_type is SignatureType.POLY_1271
+        generation = Generation.V3 if is_position_id(token) else self.generation
         return WireOrder(
-            generation=Generation.V3 if is_position_id(token) else self.generation,
+            generation=generation,
             neg_risk=leg.neg_risk and not is_position_id(token),
             salt=stamp.salt,
-            timestamp=stamp.timestamp_ms,
+            timestamp=0 if generation is Generation.V1 else stamp.timestamp_ms,
             maker=signer.funder,
             signer=signer.funder if is_wallet else signer.address,
             token_id=token,

@@ -43,6 +43,18 @@ def test_answers_are_told_though_nobody_says_which_orders_are_taken(tmp_path: Pa
     assert check(world) == {"failed": 1}
 
 
+def test_what_an_exchange_of_the_first_generation_takes_is_learnt(tmp_path: Path) -> None:
+    venue = {"generation": "v1"}
+    world = World(tmp_path / "journal", 1, venue=venue, signature_type=0)
+    legs = [(world.rig.market, 0), (world.rig.market, 1)]
+    for at_s in (0.1, 5):
+        plan = world.plan(legs, 10_000_000)
+        assert plan
+        world.at(at_s, partial(world.submit, plan))
+    world.play()
+    assert check(world) == {"failed": 1, "complete": 1}
+
+
 def test_as_many_baskets_are_open_as_the_breaker_allows(tmp_path: Path) -> None:
     world = World(tmp_path / "journal", 1, limits=replace(LIMITS, open_positions=2))
     legs = [(world.rig.market, 0), (world.rig.market, 1)]

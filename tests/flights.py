@@ -197,6 +197,8 @@ class World:
         self.limits = limits
         self.skew_ns = 0
         self.rig = Rig(seed=seed, **options)
+        exchange = self.rig.port.exchange
+        exchange.venue.watchers.remove(exchange.mispricings._watch)  # it only costs time here
         self.rig.client = self.rig.make_client(attempts=1, wall_ns=self.wall_ns)
         self.rig.port.request = self._witness(self.rig.port.request)  # type: ignore[method-assign]
         self.results: dict[str, Result] = {}

@@ -301,20 +301,29 @@ static bool fit_extent(const pa_pool *pool, uint32_t *entry, uint32_t count) {
     return (*entry != 0 && entry_class(*entry) - class <= 1) || resize(pool, entry, count, 0);
 }
 
+/* ceil(2^32 / step), modulo 2^32: price x this, modulo 2^32, is below 2^14 for each multiple of the
+ * step up to 10^4, and not for anything else. */
+static const uint32_t REMAINDER[PA_TICK_COUNT] = {4294968,   42949673,  85899346,
+                                                  171798692, 429496730, 0};
+
 pa_survey pa_ladder_survey(uint8_t tick, const pa_book_level *levels, uint32_t count) {
-    const uint64_t inverse = INVERSE[tick];
-    const uint32_t step = (uint32_t)STEP[tick];
-    uint32_t off = 0, up = 1, down = 1, last = 0, lowest = PA_PRICE_ONE_E4;
-    uint64_t some = 1;
-    for (uint32_t i = 0; i < count; ++i) { /* no branches: what is usual is not known here */
-        const uint32_t price = (uint32_t)levels[i].price_e4;
-        off |= (uint32_t)(price * inverse >> 20) * step ^ price;
-        up &= price > last;
-        down &= price < lowest;
-        some &= levels[i].size_e6 != 0;
-        last = lowest = price;
+    const uint32_t inverse = REMAINDER[tick];
+    uint32_t off = 0;
+    int32_t up = 0, down = 0; /* negative once a price does not rise, does not fall */
+    int64_t none = 0;         /* negative once a size is zero                       */
+    if (count > 0) {
+        off = (uint32_t)levels->price_e4 * inverse;
+        none = levels->size_e6 - 1;
     }
-    return (pa_survey){.on_grid = off == 0, .way = some == 0 ? 0 : up != 0 ? 1 : down != 0 ? -1 : 0};
+    for (uint32_t i = 1; i < count; ++i) { /* no branches: what is usual is not known here */
+        const int32_t price = levels[i].price_e4, rise = price - levels[i - 1].price_e4;
+        off |= (uint32_t)price * inverse;
+        up |= rise - 1;
+        down |= -rise - 1;
+        none |= levels[i].size_e6 - 1;
+    }
+    return (pa_survey){.on_grid = off < 1U << 14,
+                       .way = none < 0 ? 0 : up >= 0 ? 1 : down >= 0 ? -1 : 0};
 }
 
 /* Words from..to - 1 have no levels. */

@@ -8,6 +8,7 @@ where it stands.
 import ast
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -299,3 +300,10 @@ def test_a_twin_that_borrows_what_it_judges_is_found(tmp_path):
     assert reference_violations(tmp_path) == [
         "tests/reference/keccak.py: polyarb.core.digest",
     ]
+
+
+def test_every_folder_is_installed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = set(project["tool"]["setuptools"]["packages"])
+    found = {path.parent.name for path in (ROOT / "polyarb").glob("*/__init__.py")}
+    assert packages == {"polyarb"} | {f"polyarb.{name}" for name in found}
